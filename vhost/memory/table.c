@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * table.c - map, check and find the regions of guest memory.
+ * Layer L2. Changes: control thread, while no queue of the session runs. Look-ups: any thread.
+ */
+#include "vhost/memory/table.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "vhost/memory/fault.h"
+
+int mem_table_init(struct mem_table *table)
+{
+	table->num_regions = 0;
+	table->fault_fd = -1;
+	table->max_regions = VU_MAX_MEM_SLOTS;
+	table->regions = calloc(table->max_regions, sizeof(table->regions[0]));
+	return table->regions ? 0 : -ENOMEM;
+}
+
+static void unmap_region(struct mem_region *region)
+{
+	mem_fault_remove(region->map_base);
+	munmap(region->map_base, region->map_bytes);
+	close_fd(&region->fd);
+}
+
+void mem_table_clear(struct mem_table *table)
+{
+	for (unsigned i = 0; i < table->num_regions; i++)
+		unmap_region(&table->regions[i]);
+	table->num_regions = 0;
+}
+
+void mem_table_free(struct mem_table *table)
+{
+	mem_table_clear(table);
+	free(table->regions);
+	table->regions = NULL;
+}
+
+/* page_size_of - the unit in which @fd can be mapped, or 0 with errno set. */
+static uint64_t page_size_of(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return 0;
+	if (fs.f_type == HUGETLBFS_MAGIC)
+		return (uint64_t)fs.f_bsize;
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/*
+ * check_file - is @fd something that has [0, @end) to map? Memory comes as a regular file (memfd,
+ * tmpfs and hugetlbfs included) or as a device such as /dev/dax0.0, which has no size to compare.
+ */
+static int check_file(int fd, uint64_t end)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISCHR(st.st_mode))
+		return 0;
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < end)
+		return -EINVAL;
+	return 0;
+}
+
+/* map_region - check @in by itself and map it to @out, which borrows @fd. */
+static int map_region(const struct vu_region *in, int fd, struct mem_region *out)
+{
+	uint64_t end, page_bytes, offset, bytes;
+	void *base;
+	int ret;
+
+	if (in->size == 0 || add_overflows(in->gpa, in->size, &end) ||
+	    add_overflows(in->uva, in->size, &end) ||
+	    add_overflows(in->mmap_offset, in->size, &end))
+		return -EINVAL;
+	ret = check_file(fd, end);
+	if (ret < 0)
+		return ret;
+	page_bytes = page_size_of(fd);
+	if (page_bytes == 0)
+		return -errno;
+
+	/* Offset and length must be whole pages of the file; rounding up may wrap to 0. */
+	offset = align_down(in->mmap_offset, page_bytes);
+	bytes = align_up(end - offset, page_bytes);
+	if (bytes < end - offset || bytes > SIZE_MAX || offset > INT64_MAX - bytes)
+		return -EINVAL;
+	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		    (off_t)offset);
+	if (base == MAP_FAILED)
+		return -errno;
+	madvise(base, bytes, MADV_DONTDUMP); /* a core file is no place for a guest's secrets */
+
+	*out = (struct mem_region){
+		.gpa = in->gpa,
+		.size = in->size,
+		.uva = in->uva,
+		.host = (uint8_t *)base + (in->mmap_offset - offset),
+		.map_base = base,
+		.map_bytes = bytes,
+		.page_bytes = page_bytes,
+		.fd = fd,
+		.file_offset = in->mmap_offset,
+	};
+	return 0;
+}
+
+/* overlap - do [a, a + a_size) and [b, b + b_size) share a byte? Neither wraps. */
+static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+	return a < b + b_size && b < a + a_size;
+}
+
+/* insert_region - map @in, keeping the order by gpa; the region borrows @fd. */
+static int insert_region(struct mem_table *table, const struct vu_region *in, int fd)
+{
+	struct mem_region mapped;
+	unsigned at;
+	int ret;
+
+	if (table->num_regions >= table->max_regions)
+		return -ENOSPC;
+	ret = map_region(in, fd, &mapped);
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < table->num_regions; i++) {
+		const struct mem_region *r = &table->regions[i];
+
+		if (overlap(in->gpa, in->size, r->gpa, r->size) ||
+		    overlap(in->uva, in->size, r->uva, r->size)) {
+			munmap(mapped.map_base, mapped.map_bytes);
+			return -EEXIST;
+		}
+	}
+	if (table->fault_fd >= 0) {
+		ret = mem_fault_add(mapped.map_base, mapped.map_bytes, table->fault_fd);
+		if (ret < 0) {
+			munmap(mapped.map_base, mapped.map_bytes);
+			return ret;
+		}
+	}
+	for (at = table->num_regions; at > 0 && table->regions[at - 1].gpa > in->gpa; at--)
+		table->regions[at] = table->regions[at - 1];
+	table->regions[at] = mapped;
+	table->num_regions++;
+	return 0;
+}
+
+int mem_table_add(struct mem_table *table, const struct vu_region *region, int *fd)
+{
+	int ret = insert_region(table, region, *fd);
+
+	if (ret == 0)
+		*fd = -1;
+	return ret;
+}
+
+int mem_table_remove(struct mem_table *table, const struct vu_region *region)
+{
+	for (unsigned i = 0; i < table->num_regions; i++) {
+		struct mem_region *r = &table->regions[i];
+
+		if (r->gpa != region->gpa || r->uva != region->uva || r->size != region->size)
+			continue;
+		unmap_region(r);
+		table->num_regions--;
+		memmove(r, r + 1, (table->num_regions - i) * sizeof(*r));
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int mem_table_replace(struct mem_table *table, const struct vu_region *regions, unsigned num,
+		      int *fds)
+{
+	struct mem_table next;
+	int ret;
+
+	if (num == 0)
+		return -EINVAL;
+	ret = mem_table_init(&next);
+	if (ret < 0)
+		return ret;
+	next.fault_fd = table->fault_fd;
+	for (unsigned i = 0; i < num; i++) {
+		ret = insert_region(&next, &regions[i], fds[i]);
+		if (ret < 0)
+			goto err_next;
+	}
+	for (unsigned i = 0; i < num; i++)
+		fds[i] = -1;
+	mem_table_free(table);
+	*table = next;
+	return 0;
+
+err_next:
+	for (unsigned i = 0; i < next.num_regions; i++)
+		next.regions[i].fd = -1; /* only borrowed */
+	mem_table_free(&next);
+	return ret;
+}
+
+const struct mem_region *mem_find(const struct mem_table *table, uint64_t gpa)
+{
+	unsigned low = 0, high = table->num_regions;
+
+	/* Regions before low start at or below gpa, those from high on start above it. */
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (table->regions[middle].gpa <= gpa)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0 || gpa - table->regions[low - 1].gpa >= table->regions[low - 1].size)
+		return NULL;
+	return &table->regions[low - 1];
+}
+
+const struct mem_region *mem_find_uva(const struct mem_table *table, uint64_t uva)
+{
+	for (unsigned i = 0; i < table->num_regions; i++) {
+		const struct mem_region *r = &table->regions[i];
+
+		if (uva >= r->uva && uva - r->uva < r->size)
+			return r;
+	}
+	return NULL;
+}
+
+void *mem_from_uva(const struct mem_table *table, uint64_t uva, uint64_t bytes)
+{
+	const struct mem_region *r = mem_find_uva(table, uva);
+
+	if (!r || bytes > r->size - (uva - r->uva))
+		return NULL;
+	return r->host + (uva - r->uva);
+}
+
+uint8_t *mem_cache_fill(const struct mem_table *table, struct mem_cache *cache, uint64_t gpa,
+			uint64_t bytes)
+{
+	const struct mem_region *r = mem_find(table, gpa);
+
+	if (!r)
+		return NULL;
+	cache->gpa = r->gpa;
+	cache->size = r->size;
+	cache->host = r->host;
+	if (bytes > r->size - (gpa - r->gpa))
+		return NULL;
+	return r->host + (gpa - r->gpa);
+}
+
+int mem_iov_split(const struct mem_table *table, struct mem_cache *cache, uint64_t gpa,
+		  uint64_t bytes, struct iovec *iov, unsigned max)
+{
+	unsigned n = 0;
+
+	while (bytes > 0) {
+		uint8_t *host = mem_at(table, cache, gpa, 1);
+		uint64_t here;
+
+		if (!host)
+			return -EFAULT;
+		if (n == max)
+			return -E2BIG;
+		/* mem_at has put the region that holds gpa into the cache. */
+		here = min_of(bytes, cache->size - (gpa - cache->gpa));
+		iov[n].iov_base = host;
+		iov[n].iov_len = here;
+		n++;
+		gpa += here;
+		bytes -= here;
+	}
+	return (int)n;
+}
