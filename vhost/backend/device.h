@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device.h - what a device has to say to become a vhost-user back-end.
+ * Layer L4, the face towards L5. Everything here runs on the control thread unless it says other.
+ *
+ * A device fills in a struct vu_device and its table of operations, gives it an endpoint, and is
+ * then called: to answer for its configuration space, and to take and give back queues. Sockets,
+ * messages, feature negotiation, guest memory and ring set-up are the library's.
+ *
+ * A queue's life (contract 1):
+ *
+ *     queue_start(dev, vq)   the queue is the device's; it hands it to exactly one thread
+ *     queue_stop(dev, vq)    give it back: take no more chains, finish those in flight
+ *     vu_queue_stopped(vq)   called by the device, from any thread, when nothing of it will
+ *                            touch the queue, its requests or guest memory again
+ *
+ * Between queue_start and vu_queue_stopped nobody else touches the queue, and its memory table,
+ * ring addresses and features do not change. Every control change is stop, change, start.
+ */
+#ifndef RINGSIDE_BACKEND_DEVICE_H
+#define RINGSIDE_BACKEND_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vhost/base/mailbox.h"
+#include "vhost/ring/virtqueue.h"
+#include "vhost/wire/endpoint.h"
+#include "vhost/wire/loop.h"
+
+struct vu_device;
+struct vu_session;
+
+struct vu_device_ops {
+	/*
+	 * get_config - copy [offset, offset + size) of the configuration space (virtio section 2.5)
+	 * into @data. The range lies within config_bytes.
+	 */
+	void (*get_config)(struct vu_device *dev, uint32_t offset, uint32_t size, uint8_t *data);
+
+	/*
+	 * set_config - the driver, or a migration, writes [offset, offset + size). All queues are
+	 * stopped. Fields that are read-only may be written with the value they have.
+	 * Return: 0, -EPERM (changes a read-only field), -EINVAL (value). May be NULL: read-only.
+	 */
+	int (*set_config)(struct vu_device *dev, uint32_t offset, uint32_t size,
+			  const uint8_t *data);
+
+	/* set_features - what was negotiated, a subset of dev->features. All queues are stopped. */
+	void (*set_features)(struct vu_device *dev, uint64_t features);
+
+	void (*queue_start)(struct vu_device *dev, struct virtqueue *vq);
+	void (*queue_stop)(struct vu_device *dev, struct virtqueue *vq);
+
+	/* disconnected - the front-end is gone; every queue is stopped; the next one starts from
+	 * a device as after start-up. May be NULL. */
+	void (*disconnected)(struct vu_device *dev);
+};
+
+struct vu_device {
+	/* Filled in by the device before vu_device_init; constant afterwards. */
+	const char *name; /* in log lines: "blk0" */
+	const struct vu_device_ops *ops;
+	uint64_t features; /* offered: device bits and VIRTIO_F_*, VIRTIO_RING_F_*; the library
+			      adds VU_F_PROTOCOL_FEATURES */
+	unsigned num_queues; /* rings served, 1..VU_MAX_RINGS */
+	unsigned max_ring_size; /* 0: the library's 1024 */
+	uint32_t config_bytes; /* size of the configuration space; 0: no CONFIG feature */
+
+	/* The library's. */
+	struct loop *loop;
+	struct endpoint endpoint;
+	struct vu_session *session; /* NULL while no front-end is connected */
+	bool closing;
+	void (*on_closed)(struct vu_device *dev);
+};
+
+/* vu_device_init - prepare @dev; its endpoint is then opened with endpoint_listen() or a
+ * sibling on &dev->endpoint, and vu_device_start() begins to serve. */
+void vu_device_init(struct vu_device *dev, struct loop *loop);
+
+/* vu_device_start - serve front-ends, one at a time, for as long as the endpoint gives any. */
+void vu_device_start(struct vu_device *dev);
+
+/*
+ * vu_device_close - end the session if there is one (queues are drained first), close the
+ * endpoint, then call @on_closed. A device may be freed from there on.
+ */
+void vu_device_close(struct vu_device *dev, void (*on_closed)(struct vu_device *dev));
+
+/* vu_queue_stopped - see above. Any thread. Exactly once for each queue_stop. */
+void vu_queue_stopped(struct virtqueue *vq);
+
+/*
+ * vu_device_config_changed - tell the front-end that the configuration space differs now, if
+ * it opened the back-end channel. Never waits: a channel that is full is told when it drains.
+ */
+void vu_device_config_changed(struct vu_device *dev);
+
+/* vu_device_connected - is a front-end there? */
+bool vu_device_connected(const struct vu_device *dev);
+
+/*
+ * vu_device_each_queue - call @fn for every started or running queue of the device, with the
+ * name of its ring state ("running", "stopped", ...). For stats.
+ */
+void vu_device_each_queue(struct vu_device *dev,
+			  void (*fn)(struct virtqueue *vq, const char *state, bool enabled,
+				     void *arg),
+			  void *arg);
+
+#endif

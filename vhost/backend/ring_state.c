@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ring_state.c - the states of a ring, and its way to the device and back.
+ * Layer L4, control thread.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vhost/backend/session.h"
+
+static const char *const state_names[] = {
+	[VU_RING_STOPPED] = "stopped",
+	[VU_RING_STARTED] = "started",
+	[VU_RING_RUNNING] = "running",
+	[VU_RING_DRAINING] = "draining",
+};
+static_assert(ARRAY_SIZE(state_names) == VU_RING_STATES, "a name for every ring state");
+
+/* Only a message that quiesced the ring first stops it, so running never leads to stopped. */
+static const bool legal[VU_RING_STATES][VU_RING_STATES] = {
+	[VU_RING_STOPPED] = {[VU_RING_STARTED] = true},
+	[VU_RING_STARTED] = {[VU_RING_STOPPED] = true, [VU_RING_RUNNING] = true},
+	[VU_RING_RUNNING] = {[VU_RING_DRAINING] = true},
+	[VU_RING_DRAINING] = {[VU_RING_STARTED] = true},
+};
+
+const char *vu_ring_state_name(enum vu_ring_state state)
+{
+	return state_names[state];
+}
+
+void vu_ring_set_state(struct vu_ring *ring, enum vu_ring_state next)
+{
+	assert(legal[ring->state][next]);
+	log_debug(ring->vq.name, "%s -> %s", state_names[ring->state], state_names[next]);
+	ring->state = next;
+}
+
+int vu_ring_create(struct vu_session *s, unsigned index, struct vu_ring **out)
+{
+	struct vu_ring *ring = aligned_alloc(CACHELINE_BYTES, sizeof(*ring));
+	int rc;
+
+	if (!ring)
+		return -ENOMEM;
+	memset(ring, 0, sizeof(*ring));
+	rc = vq_init(&ring->vq, s->dev->name, index, s->dev->max_ring_size);
+	if (rc) {
+		free(ring);
+		return rc;
+	}
+	ring->vq.owner = ring;
+	ring->session = s;
+	ring->kick_fd = ring->call_fd = ring->err_fd = -1;
+	*out = ring;
+	return 0;
+}
+
+void vu_ring_free(struct vu_ring *ring)
+{
+	if (!ring)
+		return;
+	assert(ring->state == VU_RING_STOPPED || ring->state == VU_RING_STARTED);
+	close_fd(&ring->kick_fd);
+	close_fd(&ring->call_fd);
+	close_fd(&ring->err_fd);
+	vq_free(&ring->vq);
+	free(ring);
+}
+
+void vu_ring_stop(struct vu_ring *ring)
+{
+	struct vu_device *dev = ring->session->dev;
+
+	if (ring->state != VU_RING_RUNNING)
+		return;
+	vu_ring_set_state(ring, VU_RING_DRAINING);
+	ring->session->draining++;
+	dev->ops->queue_stop(dev, &ring->vq);
+}
+
+void vu_ring_stopped(struct mail *mail)
+{
+	struct vu_ring *ring = container_of(mail, struct vu_ring, stopped_mail);
+	struct vu_session *s = ring->session;
+
+	vu_ring_set_state(ring, VU_RING_STARTED);
+	ring->base = vq_base(&ring->vq);
+	vq_detach(&ring->vq);
+	if (--s->draining == 0)
+		vu_session_drained(s);
+}
+
+/* Bytes of a ring's three parts. Split (virtio 2.7): the event fields at the ends of both rings
+ * are always part of them. Packed (2.8): one ring and two event areas. */
+struct parts {
+	uint64_t desc, avail, used;
+};
+
+static struct parts part_bytes(const struct vu_ring *ring)
+{
+	uint64_t n = ring->size;
+
+	if (vu_is_packed(ring->session))
+		return (struct parts){n * sizeof(struct vring_packed_desc),
+				      sizeof(struct vring_packed_desc_event),
+				      sizeof(struct vring_packed_desc_event)};
+	return (struct parts){n * sizeof(struct vring_desc), 6 + n * sizeof(uint16_t),
+			      6 + n * sizeof(struct vring_used_elem)};
+}
+
+/* translate - find the ring's three parts in guest memory.
+ * Return: NULL, or the name of the part that is not wholly inside one region. */
+static const char *translate(const struct vu_ring *ring, struct vq_setup *setup)
+{
+	const struct mem_table *mem = &ring->session->mem;
+	struct parts bytes = part_bytes(ring);
+
+	setup->desc = mem_from_uva(mem, ring->addr.desc_uva, bytes.desc);
+	if (!setup->desc)
+		return "descriptor area";
+	setup->avail = mem_from_uva(mem, ring->addr.avail_uva, bytes.avail);
+	if (!setup->avail)
+		return "available ring or driver area";
+	setup->used = mem_from_uva(mem, ring->addr.used_uva, bytes.used);
+	if (!setup->used)
+		return "used ring or device area";
+	return NULL;
+}
+
+/* complete - has everything come that a ring needs? Messages come in any order. */
+static bool complete(const struct vu_ring *ring)
+{
+	const struct vu_session *s = ring->session;
+
+	return ring->size && ring->has_addr && s->mem.num_regions && s->features_set;
+}
+
+void vu_ring_update(struct vu_ring *ring)
+{
+	struct vu_session *s = ring->session;
+	struct vq_setup setup = {
+		.packed = vu_is_packed(s),
+		.size = ring->size,
+		.features = s->features,
+		.mem = &s->mem,
+		.base = ring->base,
+		.kick_fd = ring->kick_fd,
+		.call_fd = ring->call_fd,
+		.err_fd = ring->err_fd,
+	};
+	const char *outside;
+	int rc;
+
+	if (ring->state != VU_RING_STARTED || !ring->enabled || ring->vq.broken ||
+	    s->phase == VU_SESSION_ENDING || !complete(ring))
+		return;
+	outside = translate(ring, &setup);
+	if (outside) {
+		log_warn_limited(&s->log_limit, ring->vq.name,
+				 "not started: the %s (desc 0x%llx, avail 0x%llx, used 0x%llx, "
+				 "size %u) is not inside one memory region",
+				 outside, (unsigned long long)ring->addr.desc_uva,
+				 (unsigned long long)ring->addr.avail_uva,
+				 (unsigned long long)ring->addr.used_uva, ring->size);
+		return;
+	}
+	rc = vq_attach(&ring->vq, &setup);
+	if (rc) {
+		log_warn_limited(&s->log_limit, ring->vq.name,
+				 "not started: size %u, alignment or base 0x%x is wrong for a %s "
+				 "ring",
+				 ring->size, ring->base, setup.packed ? "packed" : "split");
+		return;
+	}
+	vu_ring_set_state(ring, VU_RING_RUNNING);
+	s->dev->ops->queue_start(s->dev, &ring->vq);
+}
+
+/* The queue's thread is writing these words meanwhile: the figure is for a human. */
+__attribute__((no_sanitize("thread"))) unsigned vu_ring_in_flight(const struct vu_ring *ring)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < (ring->vq.size + 63u) / 64; i++)
+		count += (unsigned)__builtin_popcountll(
+			__atomic_load_n(&ring->vq.in_flight[i], __ATOMIC_RELAXED));
+	return count;
+}
