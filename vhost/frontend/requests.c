@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * requests.c - a function for each request: fill in the payload, send, check what comes back.
+ * Beside L1 (front-end). The thread that owns the session.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "vhost/base/util.h"
+#include "vhost/frontend/frontend.h"
+
+static int get_u64(struct fe *fe, uint32_t request, uint64_t *value)
+{
+	struct vu_msg msg;
+	int ret;
+
+	vu_msg_init(&msg, request);
+	ret = fe_query(fe, &msg, sizeof(*value), 0);
+	if (!ret)
+		*value = fe->rx.msg.payload.u64;
+	return ret;
+}
+
+static int set_u64(struct fe *fe, uint32_t request, uint64_t value)
+{
+	struct vu_msg msg;
+
+	vu_msg_init(&msg, request);
+	msg.hdr.size = sizeof(value);
+	msg.payload.u64 = value;
+	return fe_request(fe, &msg);
+}
+
+static int set_nothing(struct fe *fe, uint32_t request)
+{
+	struct vu_msg msg;
+
+	vu_msg_init(&msg, request);
+	return fe_request(fe, &msg);
+}
+
+static int set_state(struct fe *fe, uint32_t request, unsigned index, uint32_t num)
+{
+	struct vu_msg msg;
+
+	vu_msg_init(&msg, request);
+	msg.hdr.size = sizeof(msg.payload.state);
+	msg.payload.state = (struct vu_vring_state){.index = index, .num = num};
+	return fe_request(fe, &msg);
+}
+
+static int set_vring_fd(struct fe *fe, uint32_t request, unsigned index, int fd)
+{
+	struct vu_msg msg;
+
+	vu_msg_init(&msg, request);
+	msg.hdr.size = sizeof(msg.payload.u64);
+	msg.payload.u64 = fd >= 0 ? index : index | VU_VRING_NO_FD;
+	if (fd >= 0) {
+		msg.fds[0] = fd;
+		msg.num_fds = 1;
+	}
+	return fe_request(fe, &msg);
+}
+
+int fe_sync(struct fe *fe)
+{
+	uint64_t unused;
+
+	return get_u64(fe, VU_GET_FEATURES, &unused);
+}
+
+int fe_get_features(struct fe *fe, uint64_t *features)
+{
+	int ret = get_u64(fe, VU_GET_FEATURES, features);
+
+	if (!ret)
+		fe->offered = *features;
+	return ret;
+}
+
+int fe_set_features(struct fe *fe, uint64_t features)
+{
+	int ret = set_u64(fe, VU_SET_FEATURES, features);
+
+	if (!ret)
+		fe->features = features;
+	return ret;
+}
+
+int fe_get_protocol_features(struct fe *fe, uint64_t *features)
+{
+	int ret = get_u64(fe, VU_GET_PROTOCOL_FEATURES, features);
+
+	if (!ret)
+		fe->protocol_offered = *features;
+	return ret;
+}
+
+int fe_set_protocol_features(struct fe *fe, uint64_t features)
+{
+	int ret = set_u64(fe, VU_SET_PROTOCOL_FEATURES, features);
+
+	if (!ret)
+		fe->protocol = features;
+	return ret;
+}
+
+int fe_negotiate(struct fe *fe, uint64_t wanted, uint64_t wanted_protocol)
+{
+	uint64_t offered, protocol_offered;
+	int ret = fe_get_features(fe, &offered);
+
+	if (ret)
+		return ret;
+	if (offered & VU_BIT(VU_F_PROTOCOL_FEATURES)) {
+		ret = fe_get_protocol_features(fe, &protocol_offered);
+		if (ret)
+			return ret;
+		ret = fe_set_protocol_features(fe, wanted_protocol & protocol_offered);
+		if (ret)
+			return ret;
+	}
+	ret = fe_set_owner(fe);
+	if (ret)
+		return ret;
+	return fe_set_features(fe, (wanted | VU_BIT(VU_F_PROTOCOL_FEATURES)) & offered);
+}
+
+int fe_set_owner(struct fe *fe)
+{
+	return set_nothing(fe, VU_SET_OWNER);
+}
+
+int fe_reset_device(struct fe *fe)
+{
+	return set_nothing(fe, VU_RESET_DEVICE);
+}
+
+int fe_get_queue_num(struct fe *fe, uint64_t *rings)
+{
+	return get_u64(fe, VU_GET_QUEUE_NUM, rings);
+}
+
+int fe_get_max_mem_slots(struct fe *fe, uint64_t *slots)
+{
+	return get_u64(fe, VU_GET_MAX_MEM_SLOTS, slots);
+}
+
+int fe_set_mem_table(struct fe *fe, const struct fe_memory *mem)
+{
+	struct vu_msg msg;
+	unsigned i;
+
+	if (mem->num_regions > VU_MAX_TABLE_SLOTS)
+		return -E2BIG;
+	vu_msg_init(&msg, VU_SET_MEM_TABLE);
+	msg.hdr.size = (uint32_t)(offsetof(struct vu_mem_table, regions) +
+				  mem->num_regions * sizeof(struct vu_region));
+	msg.payload.mem.num_regions = mem->num_regions;
+	msg.payload.mem.padding = 0;
+	msg.num_fds = mem->num_regions;
+	for (i = 0; i < mem->num_regions; i++) {
+		msg.payload.mem.regions[i] = fe_memory_describe(mem, i);
+		msg.fds[i] = mem->regions[i].fd;
+	}
+	return fe_request(fe, &msg);
+}
+
+static void single_region(struct vu_msg *msg, uint32_t request, const struct fe_memory *mem,
+			  unsigned index)
+{
+	vu_msg_init(msg, request);
+	msg->hdr.size = sizeof(msg->payload.region);
+	msg->payload.region.padding = 0;
+	msg->payload.region.region = fe_memory_describe(mem, index);
+}
+
+int fe_add_region(struct fe *fe, const struct fe_memory *mem, unsigned index)
+{
+	struct vu_msg msg;
+
+	single_region(&msg, VU_ADD_MEM_REG, mem, index);
+	msg.fds[0] = mem->regions[index].fd;
+	msg.num_fds = 1;
+	return fe_request(fe, &msg);
+}
+
+int fe_remove_region(struct fe *fe, const struct fe_memory *mem, unsigned index)
+{
+	struct vu_msg msg;
+
+	single_region(&msg, VU_REM_MEM_REG, mem, index);
+	return fe_request(fe, &msg);
+}
+
+int fe_share_memory(struct fe *fe, const struct fe_memory *mem)
+{
+	unsigned i;
+	int ret;
+
+	if (!fe_has(fe, VU_PF_CONFIGURE_MEM_SLOTS))
+		return fe_set_mem_table(fe, mem);
+	for (i = 0; i < mem->num_regions; i++) {
+		ret = fe_add_region(fe, mem, i);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int fe_set_vring_num(struct fe *fe, unsigned index, uint32_t num)
+{
+	return set_state(fe, VU_SET_VRING_NUM, index, num);
+}
+
+int fe_set_vring_base(struct fe *fe, unsigned index, uint32_t base)
+{
+	return set_state(fe, VU_SET_VRING_BASE, index, base);
+}
+
+int fe_set_vring_addr(struct fe *fe, unsigned index, const struct vu_vring_addr *addr)
+{
+	struct vu_msg msg;
+
+	vu_msg_init(&msg, VU_SET_VRING_ADDR);
+	msg.hdr.size = sizeof(msg.payload.addr);
+	msg.payload.addr = *addr;
+	msg.payload.addr.index = index;
+	return fe_request(fe, &msg);
+}
+
+int fe_set_vring_kick(struct fe *fe, unsigned index, int fd)
+{
+	return set_vring_fd(fe, VU_SET_VRING_KICK, index, fd);
+}
+
+int fe_set_vring_call(struct fe *fe, unsigned index, int fd)
+{
+	return set_vring_fd(fe, VU_SET_VRING_CALL, index, fd);
+}
+
+int fe_set_vring_err(struct fe *fe, unsigned index, int fd)
+{
+	return set_vring_fd(fe, VU_SET_VRING_ERR, index, fd);
+}
+
+int fe_set_vring_enable(struct fe *fe, unsigned index, bool enable)
+{
+	return set_state(fe, VU_SET_VRING_ENABLE, index, enable);
+}
+
+int fe_get_vring_base(struct fe *fe, unsigned index, uint32_t *base)
+{
+	const struct vu_vring_state *state = &fe->rx.msg.payload.state;
+	struct vu_msg msg;
+	int ret;
+
+	vu_msg_init(&msg, VU_GET_VRING_BASE);
+	msg.hdr.size = sizeof(msg.payload.state);
+	msg.payload.state = (struct vu_vring_state){.index = index};
+	ret = fe_query(fe, &msg, sizeof(msg.payload.state), 0);
+	if (ret)
+		return ret;
+	if (state->index != index)
+		return -EPROTO;
+	*base = state->num;
+	return 0;
+}
+
+int fe_ring_start(struct fe *fe, unsigned index, const struct fe_ring *ring)
+{
+	struct vu_vring_addr addr = fe_ring_wire_addr(ring, index);
+	int ret = fe_set_vring_num(fe, index, ring->size);
+
+	/* The first failure ends it: what comes after would be about a half-made ring. */
+	if (!ret)
+		ret = fe_set_vring_base(fe, index, fe_ring_base(ring));
+	if (!ret)
+		ret = fe_set_vring_addr(fe, index, &addr);
+	if (!ret)
+		ret = fe_set_vring_err(fe, index, ring->err_fd);
+	if (!ret)
+		ret = fe_set_vring_call(fe, index, ring->call_fd);
+	if (!ret)
+		ret = fe_set_vring_kick(fe, index, ring->kick_fd);
+	if (!ret && (fe->features & VU_BIT(VU_F_PROTOCOL_FEATURES)))
+		ret = fe_set_vring_enable(fe, index, true);
+	return ret;
+}
+
+int fe_ring_stop(struct fe *fe, unsigned index, const struct fe_ring *ring)
+{
+	uint32_t base;
+	int ret = 0;
+
+	if (fe->features & VU_BIT(VU_F_PROTOCOL_FEATURES))
+		ret = fe_set_vring_enable(fe, index, false);
+	if (!ret)
+		ret = fe_get_vring_base(fe, index, &base);
+	if (ret)
+		return ret;
+	return base == fe_ring_base(ring) ? 0 : -EPROTO;
+}
+
+static void config_msg(struct vu_msg *msg, uint32_t request, uint32_t offset, uint32_t size,
+		       uint32_t flags)
+{
+	vu_msg_init(msg, request);
+	msg->hdr.size = VU_CONFIG_HEADER_BYTES + size;
+	memset(&msg->payload.config, 0, msg->hdr.size);
+	msg->payload.config.offset = offset;
+	msg->payload.config.size = size;
+	msg->payload.config.flags = flags;
+}
+
+int fe_get_config(struct fe *fe, uint32_t offset, uint32_t size, void *data)
+{
+	const struct vu_config *got = &fe->rx.msg.payload.config;
+	struct vu_msg msg;
+	int ret;
+
+	if (size > VU_MAX_CONFIG)
+		return -EINVAL;
+	config_msg(&msg, VU_GET_CONFIG, offset, size, 0);
+	ret = fe_query(fe, &msg, msg.hdr.size, 0);
+	if (ret)
+		return ret;
+	if (got->offset != offset || got->size != size)
+		return -EPROTO;
+	memcpy(data, got->data, size);
+	return 0;
+}
+
+int fe_set_config(struct fe *fe, uint32_t offset, uint32_t size, uint32_t flags, const void *data)
+{
+	struct vu_msg msg;
+
+	if (size > VU_MAX_CONFIG)
+		return -EINVAL;
+	config_msg(&msg, VU_SET_CONFIG, offset, size, flags);
+	memcpy(msg.payload.config.data, data, size);
+	return fe_request(fe, &msg);
+}

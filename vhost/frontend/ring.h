@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ring.h - the driver side of one virtqueue (virtio 1.3, section 2.7).
+ * Beside L1 (front-end). Set up while stopped; every other call is the one thread's that drives.
+ *
+ * A chain is prepared once and submitted as often as wanted, since on most loads a request's
+ * shape does not change; fe_ring_add() prepares, submits, and gives the descriptors back when
+ * the chain is used. Chains are named by their head (a descriptor index; later a buffer id).
+ *
+ *     fe_ring_submit()   stage a prepared chain           } any number
+ *     fe_ring_publish()  make what was staged visible     one release store
+ *     fe_ring_kick()     notify the device, if it wants to be
+ *     fe_ring_poll()     burst of used chains, checked
+ *
+ * The device's words are checked: a used id that is not in flight, more used than submitted, or
+ * a length beyond what the chain can take makes the ring broken, and it stays so.
+ */
+#ifndef RINGSIDE_FRONTEND_RING_H
+#define RINGSIDE_FRONTEND_RING_H
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/virtio_ring.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vhost/base/util.h"
+#include "vhost/frontend/memory.h"
+
+/* One buffer of a chain. */
+struct fe_buf {
+	uint64_t gpa;
+	uint32_t len;
+};
+
+/* One used chain. @len: bytes the device says it wrote. */
+struct fe_used {
+	uint32_t head;
+	uint32_t len;
+};
+
+/* What we know of the chain that starts at a descriptor; one word, indexed by head. */
+struct fe_chain {
+	uint32_t in_bytes; /* writable bytes: no used length may exceed it */
+	uint16_t num_desc; /* descriptors it holds in the ring; 0: not a head */
+	bool in_flight;
+	bool once; /* give the descriptors back when used */
+};
+
+struct fe_ring_options {
+	uint16_t size; /* entries; a power of two up to 32768 */
+	bool packed; /* the packed format; not served yet: -ENOTSUP */
+	bool event_idx; /* VIRTIO_RING_F_EVENT_IDX was negotiated */
+	uint16_t indirect; /* entries of an indirect table for each head; 0: chains are direct */
+};
+
+struct fe_ring {
+	/* Constant after fe_ring_init. All in guest memory but chains and free_heads. */
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t *used_event; /* ours: index at which we want an interrupt */
+	uint16_t *avail_event; /* the device's: index at which it wants a kick */
+	struct fe_chain *chains;
+	uint16_t *free_descs; /* a stack */
+	struct vring_desc *indirect; /* tables, one for each head */
+	uint64_t indirect_gpa;
+	uint16_t size;
+	uint16_t mask;
+	uint16_t indirect_entries; /* of one table; 0: direct */
+	bool packed;
+	bool event_idx;
+	int kick_fd; /* eventfds, ours */
+	int call_fd;
+	int err_fd;
+
+	/* Changed by every burst. All indices run freely modulo 2^16. */
+	uint16_t staged cacheline_aligned; /* next available entry to fill */
+	uint16_t published; /* available index the device can see */
+	uint16_t kicked; /* available index at the last decision to kick */
+	uint16_t last_used; /* next used entry to take */
+	uint16_t used_idx; /* device's used index as last read */
+	uint16_t num_free; /* descriptors on the stack */
+	bool broken;
+	const char *why; /* broken: what the device did, for a log line */
+	uint64_t kicks; /* counted */
+};
+
+/*
+ * fe_ring_init - a ring in @mem, at cache line boundaries, with its three eventfds.
+ * @indirect entries per table are set apart at once, so that adding never allocates.
+ * Return: 0, -EINVAL (size), -ENOTSUP (packed), -ENOSPC (@mem), -ENOMEM, -errno of eventfd(2).
+ */
+int fe_ring_init(struct fe_ring *ring, struct fe_memory *mem,
+		 const struct fe_ring_options *options);
+
+/* fe_ring_free - close the eventfds and free what is not in guest memory. Harmless twice. */
+void fe_ring_free(struct fe_ring *ring);
+
+/*
+ * fe_ring_reset - as after fe_ring_init: indices 0, nothing in flight, prepared chains kept.
+ * The back-end must have stopped the ring.
+ */
+void fe_ring_reset(struct fe_ring *ring);
+
+/* fe_ring_wire_addr - the ring's addresses for SET_VRING_ADDR. */
+struct vu_vring_addr fe_ring_wire_addr(const struct fe_ring *ring, unsigned index);
+
+/* fe_ring_base - where a stopped ring stands, as SET_VRING_BASE has it: every chain before was
+ * used, so that on a split ring it is the used index. */
+uint32_t fe_ring_base(const struct fe_ring *ring);
+
+/*
+ * fe_ring_prepare - lay down a chain of @num_out readable, then @num_in writable buffers.
+ * Its descriptors stay taken until fe_ring_release.
+ * Return: the head (>= 0), -ENOSPC (descriptors), -E2BIG (indirect table), -EINVAL (no buffer).
+ */
+int fe_ring_prepare(struct fe_ring *ring, const struct fe_buf *bufs, unsigned num_out,
+		    unsigned num_in);
+
+/*
+ * fe_ring_change - buffer @i of a prepared chain that is not in flight. The next used length is
+ * checked against the new sizes.
+ */
+void fe_ring_change(struct fe_ring *ring, unsigned head, unsigned i, struct fe_buf buf,
+		    bool writable);
+
+/* fe_ring_release - give back the descriptors of a chain that is not in flight. */
+void fe_ring_release(struct fe_ring *ring, unsigned head);
+
+/* fe_ring_add - prepare and submit; released when used. Return: as fe_ring_prepare. */
+int fe_ring_add(struct fe_ring *ring, const struct fe_buf *bufs, unsigned num_out, unsigned num_in);
+
+/*
+ * fe_ring_claim - for tests that write descriptors themselves: from here on @head counts as a
+ * chain of one descriptor with @in_bytes writable, to be submitted and polled like any other.
+ * Nothing is written to the ring; @head must be below its size.
+ */
+void fe_ring_claim(struct fe_ring *ring, unsigned head, uint32_t in_bytes);
+
+/* fe_ring_break - the device did wrong: nothing more is taken from the ring. Return: -EPROTO. */
+int fe_ring_break(struct fe_ring *ring, const char *why);
+
+/* fe_ring_notify - write the kick eventfd, wanted or not. */
+void fe_ring_notify(struct fe_ring *ring);
+
+/* fe_ring_wait - sleep until something is used, at most @timeout_ms (-1: for ever). Interrupts
+ * are asked for while asleep and off again after. Return: 0, -ETIMEDOUT. */
+int fe_ring_wait(struct fe_ring *ring, int timeout_ms);
+
+#include "vhost/frontend/ring_split.h"
+
+/* fe_ring_in_flight - chains submitted and not yet polled. */
+static inline unsigned fe_ring_in_flight(const struct fe_ring *ring)
+{
+	return (uint16_t)(ring->staged - ring->last_used);
+}
+
+/* fe_ring_submit - stage a prepared chain that is not in flight. There is always room. */
+static inline void fe_ring_submit(struct fe_ring *ring, unsigned head)
+{
+	assert(ring->chains[head].num_desc && !ring->chains[head].in_flight);
+	ring->chains[head].in_flight = true;
+	fe_split_stage(ring, head);
+}
+
+/* fe_ring_publish - let the device see all that is staged. */
+static inline void fe_ring_publish(struct fe_ring *ring)
+{
+	fe_split_publish(ring);
+}
+
+/* fe_ring_kick - notify the device of what was published since the last kick, if it asked. */
+static inline void fe_ring_kick(struct fe_ring *ring)
+{
+	if (fe_split_kick_wanted(ring))
+		fe_ring_notify(ring);
+}
+
+/*
+ * fe_ring_poll - take up to @max used chains, in the order the device used them.
+ * Return: how many are in @used, or -EPROTO (the ring is broken; ring->why says how).
+ */
+static inline int fe_ring_poll(struct fe_ring *ring, struct fe_used *used, unsigned max)
+{
+	return fe_split_poll(ring, used, max);
+}
+
+/* fe_ring_interrupts_off - ask the device not to interrupt (the state after fe_ring_init). */
+static inline void fe_ring_interrupts_off(struct fe_ring *ring)
+{
+	fe_split_interrupts_off(ring);
+}
+
+/* fe_ring_interrupts_on - ask for one at the next used chain. Return: false when something is
+ * used already, so that sleeping now would be wrong. */
+static inline bool fe_ring_interrupts_on(struct fe_ring *ring)
+{
+	return fe_split_interrupts_on(ring);
+}
+
+#endif
