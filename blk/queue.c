@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * queue.c - the I/O thread: takes chains from its queues, starts them, reaps completions,
+ * publishes, and decides when to sleep. Layer L5.
+ *
+ * One thread owns one io_uring and any number of queues. While there is work, or was within
+ * --poll-us, it spins over the available indices and the completion ring, and drivers are asked
+ * not to kick. Before it sleeps it asks for kicks, looks once more, and waits in the io_uring for
+ * a completion: of I/O, of a poll on a kick eventfd, or of one on its mailbox.
+ */
+#include "blk/queue.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "blk/bounce.h"
+#include "blk/uring.h"
+#include "vhost/backend/device.h"
+#include "vhost/base/affinity.h"
+#include "vhost/base/clock.h"
+#include "vhost/base/log.h"
+
+/* --- completing --- */
+
+/* request_done - answer a finished request: status byte, used element, counters. */
+static void request_done(struct blk_request *req)
+{
+	struct blk_queue *queue = req->queue;
+	struct blk_stats *stats = queue->stats;
+	uint32_t written = req->written_bytes;
+
+	if (likely(req->status_at)) {
+		*(volatile uint8_t *)req->status_at = req->status;
+		written++;
+	}
+	if (unlikely(req->cause))
+		vq_count_add(&stats->errors[req->cause], 1);
+	vq_push(queue->vq, req->chain.head, written);
+	queue->staged = true;
+	queue->free[queue->num_free++] = &req->chain;
+}
+
+/* count_done - a request that was under way; those that end where they start are counted by
+ * the burst. */
+static void count_done(struct blk_thread *thread, struct blk_request *req)
+{
+	struct blk_stats *stats = req->queue->stats;
+
+	vq_count_add(&stats->ops[req->op], 1);
+	vq_count_add(&stats->bytes[req->op], req->data_bytes);
+	hist_add(&stats->latency[req->op], clock_ticks_to_ns(thread->now - req->start_ticks), 1);
+}
+
+static void queue_publish(struct blk_queue *queue)
+{
+	queue->staged = false;
+	vq_publish(queue->vq);
+	vq_notify(queue->vq);
+}
+
+/* --- taking --- */
+
+/* What ended within one burst, by operation: the histogram gets it in one step each. */
+struct burst {
+	unsigned ops[BLK_OPS + 1];
+	uint64_t bytes[BLK_OPS + 1];
+};
+
+static void burst_count(struct blk_queue *queue, const struct burst *burst, uint64_t ns)
+{
+	unsigned op;
+
+	for (op = 0; op < BLK_OPS; op++) {
+		if (!burst->ops[op])
+			continue;
+		vq_count_add(&queue->stats->ops[op], burst->ops[op]);
+		vq_count_add(&queue->stats->bytes[op], burst->bytes[op]);
+		hist_add(&queue->stats->latency[op], ns, burst->ops[op]);
+	}
+}
+
+static inline struct blk_request *chain_request(struct vq_chain *chain)
+{
+	return container_of(chain, struct blk_request, chain);
+}
+
+/* queue_take - pop up to BLK_BURST waiting chains into @taken. Return: how many. */
+static unsigned queue_take(struct blk_queue *queue, struct vq_chain **taken)
+{
+	unsigned i, n, got;
+
+	n = vq_waiting(queue->vq, min_of(queue->num_free, (unsigned)BLK_BURST));
+	if (!n || unlikely(queue->thread->in_flight + n > BLK_MAX_IN_FLIGHT))
+		return 0;
+	for (i = 0; i < n; i++) {
+		struct blk_request *req;
+
+		taken[i] = queue->free[--queue->num_free];
+		req = chain_request(taken[i]);
+		/* Set here, not once for all, so that requests never used stay untouched. */
+		req->queue = queue;
+		req->image = queue->image;
+		req->chain.iov = req->iov;
+		req->chain.max_iov = BLK_MAX_IOV;
+	}
+	got = vq_pop_burst(queue->vq, taken, n);
+	for (i = got; i < n; i++)
+		queue->free[queue->num_free++] = taken[i];
+	/* The headers are in the driver's cache: ask for all before using the first. */
+	for (i = 0; i < got; i++)
+		if (taken[i]->num_out)
+			__builtin_prefetch(taken[i]->iov[0].iov_base);
+	return got;
+}
+
+/* queue_pass - take a burst and start it. Return: how many requests it had. */
+static unsigned queue_pass(struct blk_thread *thread, struct blk_queue *queue)
+{
+	const struct blk_backend *backend = queue->image->backend;
+	struct vq_chain *taken[BLK_BURST];
+	struct burst burst = {0};
+	unsigned i, n;
+
+	n = queue_take(queue, taken);
+	if (!n)
+		return 0;
+	vq_kicks_off(queue->vq);
+	vq_count_add(&queue->vq->count.chains, n);
+	for (i = 0; i < n; i++) {
+		struct blk_request *req = chain_request(taken[i]);
+
+		req->start_ticks = thread->now;
+		if (!blk_request_parse(req, &queue->limits) || backend->start(thread, req)) {
+			burst.ops[req->op]++;
+			burst.bytes[req->op] += req->data_bytes;
+			request_done(req);
+		} else {
+			thread->in_flight++;
+		}
+	}
+	if (queue->staged) {
+		queue_publish(queue);
+		burst_count(queue, &burst, clock_ticks_to_ns(clock_ticks() - thread->now));
+	}
+	return n;
+}
+
+static unsigned take_all(struct blk_thread *thread)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < thread->num_queues; i++)
+		if (likely(!thread->queues[i]->stopping))
+			n += queue_pass(thread, thread->queues[i]);
+	return n;
+}
+
+/* --- reaping --- */
+
+static void poll_ended(struct blk_thread *thread, struct blk_queue *queue)
+{
+	queue->kick_armed = false;
+	if (!queue->stopping) {
+		uring_arm_poll(thread, queue->vq->kick_fd, URING_KICK, queue);
+		queue->kick_armed = true;
+	}
+}
+
+static void handle_completion(struct blk_thread *thread, const struct io_uring_cqe *cqe)
+{
+	void *object = (void *)(uintptr_t)(cqe->user_data & ~(uint64_t)URING_TAG_MASK);
+	struct blk_request *req = object;
+	struct blk_queue *queue = object;
+
+	switch ((enum uring_tag)(cqe->user_data & URING_TAG_MASK)) {
+	case URING_REQUEST:
+		if (req->image->backend->complete(thread, req, cqe->res)) {
+			thread->in_flight--;
+			count_done(thread, req);
+			request_done(req);
+		}
+		break;
+	case URING_KICK:
+		vq_count_add(&queue->vq->count.kicks, 1);
+		if (!(cqe->flags & IORING_CQE_F_MORE))
+			poll_ended(thread, queue);
+		break;
+	case URING_MAIL:
+		if (!(cqe->flags & IORING_CQE_F_MORE))
+			thread->mail_armed = false;
+		mailbox_run(&thread->mailbox);
+		break;
+	default:
+		break;
+	}
+}
+
+/* reap - handle the completions that are there, at most a ring full. Return: how many. */
+static unsigned reap(struct blk_thread *thread)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head, i, n = 0;
+
+	if (!uring_pending(thread))
+		return 0;
+	io_uring_for_each_cqe(&thread->ring, head, cqe)
+	{
+		handle_completion(thread, cqe);
+		n++;
+	}
+	io_uring_cq_advance(&thread->ring, n);
+	for (i = 0; i < thread->num_queues; i++)
+		if (thread->queues[i]->staged)
+			queue_publish(thread->queues[i]);
+	return n;
+}
+
+/* --- queues come and go --- */
+
+static void queue_free(struct blk_queue *queue)
+{
+	munmap(queue->requests, queue->requests_bytes);
+	free(queue->free);
+	free(queue);
+}
+
+/* A bad kick fd or a lazy front-end: without one the ring is looked at all the time. */
+static void watch_kicks(struct blk_thread *thread, struct blk_queue *queue)
+{
+	if (queue->vq->kick_fd < 0) {
+		thread->num_pollers++;
+		return;
+	}
+	uring_arm_poll(thread, queue->vq->kick_fd, URING_KICK, queue);
+	queue->kick_armed = true;
+}
+
+static void queue_added(struct mail *mail)
+{
+	struct blk_queue *queue = container_of(mail, struct blk_queue, start_mail);
+	struct blk_thread *thread = queue->thread;
+
+	if (thread->opt.cpu < 0 && thread->opt.node < 0)
+		affinity_run_on_node(affinity_node_of_memory(queue->vq->desc));
+	thread->queues[thread->num_queues++] = queue;
+	watch_kicks(thread, queue);
+}
+
+static void queue_stopping(struct mail *mail)
+{
+	struct blk_queue *queue = container_of(mail, struct blk_queue, stop_mail);
+
+	queue->stopping = true;
+	queue->thread->num_stopping++;
+	if (queue->kick_armed)
+		uring_cancel_poll(queue->thread, URING_KICK, queue);
+}
+
+static void queue_remove(struct blk_thread *thread, unsigned i)
+{
+	struct blk_queue *queue = thread->queues[i];
+	struct virtqueue *vq = queue->vq;
+
+	thread->queues[i] = thread->queues[--thread->num_queues];
+	thread->num_stopping--;
+	if (vq->kick_fd < 0)
+		thread->num_pollers--;
+	queue_free(queue);
+	vu_queue_stopped(vq);
+}
+
+/* remove_drained - let go of the stopping queues that have nothing under way any more. */
+static void remove_drained(struct blk_thread *thread)
+{
+	unsigned i = thread->num_queues;
+
+	while (i-- > 0) {
+		struct blk_queue *queue = thread->queues[i];
+
+		if (queue->stopping && queue->num_free == queue->num_requests && !queue->kick_armed)
+			queue_remove(thread, i);
+	}
+}
+
+int blk_queue_start(struct blk_thread *thread, struct virtqueue *vq, struct blk_image *image,
+		    const struct blk_limits *limits, struct blk_stats *stats)
+{
+	struct blk_queue *queue = calloc(1, sizeof(*queue));
+	unsigned i;
+
+	if (!queue)
+		return -ENOMEM;
+	queue->vq = vq;
+	queue->thread = thread;
+	queue->image = image;
+	queue->limits = *limits;
+	queue->stats = stats;
+	queue->num_requests = queue->num_free = vq->size;
+	queue->requests_bytes = vq->size * sizeof(struct blk_request);
+	queue->free = calloc(vq->size, sizeof(struct vq_chain *));
+	queue->requests = mmap(NULL, queue->requests_bytes, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!queue->free || queue->requests == MAP_FAILED) {
+		if (queue->requests != MAP_FAILED)
+			munmap(queue->requests, queue->requests_bytes);
+		free(queue->free);
+		free(queue);
+		return -ENOMEM;
+	}
+	for (i = 0; i < vq->size; i++)
+		queue->free[i] = &queue->requests[vq->size - 1 - i].chain;
+	vq->device_data = queue;
+	mailbox_post(&thread->mailbox, &queue->start_mail, queue_added);
+	return 0;
+}
+
+void blk_queue_stop(struct blk_queue *queue)
+{
+	mailbox_post(&queue->thread->mailbox, &queue->stop_mail, queue_stopping);
+}
+
+void blk_queue_set_capacity(struct blk_queue *queue, uint64_t sectors)
+{
+	__atomic_store_n(&queue->limits.capacity_sectors, sectors, __ATOMIC_RELAXED);
+}
+
+/* --- the thread --- */
+
+/* kicks_on - ask every driver to kick. Return: false when one has chains waiting already. */
+static bool kicks_on(struct blk_thread *thread)
+{
+	bool quiet = true;
+	unsigned i;
+
+	/* Nothing can be taken now: a completion is what to wait for. */
+	if (thread->in_flight + BLK_BURST > BLK_MAX_IN_FLIGHT)
+		return true;
+	for (i = 0; i < thread->num_queues; i++) {
+		struct blk_queue *queue = thread->queues[i];
+
+		/* A queue whose every request is in flight is woken by one of them. */
+		if (!queue->stopping && queue->num_free && vq_kicks_on(queue->vq))
+			quiet = false;
+	}
+	return quiet;
+}
+
+/* kicks_off - awake and polling: no driver needs to kick. */
+static void kicks_off(struct blk_thread *thread)
+{
+	unsigned i;
+
+	for (i = 0; i < thread->num_queues; i++)
+		vq_kicks_off(thread->queues[i]->vq);
+}
+
+static bool may_sleep(const struct blk_thread *thread, uint64_t idle_since)
+{
+	if (thread->num_pollers || (thread->opt.busy_poll && thread->num_queues))
+		return false;
+	return !thread->num_queues || thread->now - idle_since >= thread->poll_ticks;
+}
+
+static void run(struct blk_thread *thread)
+{
+	uint64_t idle_since = clock_ticks();
+
+	while (!thread->quit) {
+		unsigned work;
+
+		thread->now = clock_ticks();
+		if (unlikely(!thread->mail_armed)) {
+			uring_arm_poll(thread, thread->mailbox.event_fd, URING_MAIL, thread);
+			thread->mail_armed = true;
+		}
+		work = take_all(thread);
+		uring_flush(thread);
+		work += reap(thread);
+		if (unlikely(thread->num_stopping))
+			remove_drained(thread);
+		if (work)
+			idle_since = thread->now;
+		else if (!may_sleep(thread, idle_since))
+			__builtin_ia32_pause();
+		else if (kicks_on(thread)) {
+			uring_wait(thread);
+			kicks_off(thread);
+			idle_since = clock_ticks();
+		}
+	}
+}
+
+static void *thread_main(void *arg)
+{
+	struct blk_thread *thread = arg;
+	int ret;
+
+	pthread_setname_np(pthread_self(), thread->name);
+	if (thread->opt.cpu >= 0) {
+		ret = affinity_pin_self(thread->opt.cpu);
+		if (ret < 0)
+			log_warn(thread->name, "cannot be pinned to CPU %d: %s", thread->opt.cpu,
+				 strerror(-ret));
+	} else {
+		affinity_run_on_node(thread->opt.node);
+	}
+	thread->error = uring_setup(thread);
+	sem_post(&thread->started);
+	if (thread->error)
+		return NULL;
+	run(thread);
+	uring_teardown(thread);
+	return NULL;
+}
+
+int blk_thread_start(struct blk_thread *thread, unsigned index,
+		     const struct blk_thread_options *opt)
+{
+	int ret;
+
+	memset(thread, 0, sizeof(*thread));
+	thread->index = index;
+	thread->opt = *opt;
+	thread->poll_ticks = clock_ns_to_ticks(opt->poll_us * 1000);
+	snprintf(thread->name, sizeof(thread->name), "blk-io%u", index);
+	ret = mailbox_init(&thread->mailbox);
+	if (ret < 0)
+		return ret;
+	ret = bounce_init(thread);
+	if (ret < 0)
+		goto fail_mailbox;
+	sem_init(&thread->started, 0, 0);
+	ret = -pthread_create(&thread->pthread, NULL, thread_main, thread);
+	if (ret < 0)
+		goto fail_bounce;
+	while (sem_wait(&thread->started) < 0)
+		;
+	if (!thread->error)
+		return 0;
+	ret = thread->error;
+	pthread_join(thread->pthread, NULL);
+fail_bounce:
+	bounce_free(thread);
+fail_mailbox:
+	mailbox_destroy(&thread->mailbox);
+	return ret;
+}
+
+static void thread_quit(struct mail *mail)
+{
+	container_of(mail, struct blk_thread, quit_mail)->quit = true;
+}
+
+void blk_thread_stop(struct blk_thread *thread)
+{
+	mailbox_post(&thread->mailbox, &thread->quit_mail, thread_quit);
+	pthread_join(thread->pthread, NULL);
+	bounce_free(thread);
+	mailbox_destroy(&thread->mailbox);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * uring.c - see uring.h. Layer L5, I/O thread.
+ */
+#include "blk/uring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "vhost/base/log.h"
+
+/* A completion finds room for every request in flight, every kick poll, and the mailbox. */
+#define CQ_ENTRIES 4096
+static_assert(BLK_MAX_IN_FLIGHT + BLK_THREAD_QUEUES <= CQ_ENTRIES, "room for every completion");
+
+/* Best first; each is tried when the kernel refuses the one before. */
+static const struct {
+	unsigned flags;
+	const char *name;
+} setups[] = {
+	{IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+		 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+	 "single issuer, deferred task work"},
+	{IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE |
+		 IORING_SETUP_CLAMP,
+	 "cooperative task work (kernel before 6.1)"},
+	{IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP, "plain (kernel before 5.19)"},
+};
+
+static void register_files(struct blk_thread *thread)
+{
+	int ret;
+
+	if (!thread->opt.num_files)
+		return;
+	ret = io_uring_register_files(&thread->ring, thread->opt.files, thread->opt.num_files);
+	thread->fixed_files = ret == 0;
+	if (ret < 0)
+		log_warn(thread->name,
+			 "files are not registered with io_uring (%s): each request "
+			 "looks its file up",
+			 strerror(-ret));
+}
+
+int uring_setup(struct blk_thread *thread)
+{
+	unsigned max_workers[2] = {4, 4};
+	int ret = -EINVAL;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(setups); i++) {
+		struct io_uring_params params = {
+			.flags = setups[i].flags,
+			.cq_entries = CQ_ENTRIES,
+		};
+
+		ret = io_uring_queue_init_params(BLK_RING_ENTRIES, &thread->ring, &params);
+		if (ret != -EINVAL)
+			break;
+	}
+	if (ret < 0)
+		return ret;
+	thread->deferred = setups[i].flags & IORING_SETUP_TASKRUN_FLAG;
+	if (i > 0)
+		log_info(thread->name, "io_uring: %s", setups[i].name);
+	else
+		log_debug(thread->name, "io_uring: %s", setups[i].name);
+	io_uring_register_ring_fd(&thread->ring);
+	/* Writes that extend or fill holes go to kernel workers; a few serve as well as many. */
+	io_uring_register_iowq_max_workers(&thread->ring, max_workers);
+	register_files(thread);
+	return 0;
+}
+
+void uring_teardown(struct blk_thread *thread)
+{
+	io_uring_queue_exit(&thread->ring);
+}
+
+void uring_flush(struct blk_thread *thread)
+{
+	int ret;
+
+	if (!io_uring_sq_ready(&thread->ring))
+		return;
+	ret = io_uring_submit(&thread->ring);
+	/* EAGAIN and EBUSY (completions must be reaped first) leave the entries queued. */
+	if (unlikely(ret < 0 && ret != -EAGAIN && ret != -EBUSY && ret != -EINTR))
+		log_error(thread->name, "io_uring_enter: %s", strerror(-ret));
+}
+
+struct io_uring_sqe *uring_sqe(struct blk_thread *thread, enum uring_tag tag, void *object)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&thread->ring);
+
+	while (unlikely(!sqe)) {
+		uring_flush(thread);
+		sqe = io_uring_get_sqe(&thread->ring);
+	}
+	assert(((uintptr_t)object & URING_TAG_MASK) == 0);
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->user_data = (uintptr_t)object | tag;
+	return sqe;
+}
+
+void uring_use_file(const struct blk_thread *thread, struct io_uring_sqe *sqe,
+		    const struct blk_image *image)
+{
+	if (thread->fixed_files) {
+		sqe->fd = (int)image->file_slot;
+		sqe->flags |= IOSQE_FIXED_FILE;
+	} else {
+		sqe->fd = image->fd;
+	}
+}
+
+bool uring_pending(struct blk_thread *thread)
+{
+	if (io_uring_cq_ready(&thread->ring))
+		return true;
+	if (IO_URING_READ_ONCE(*thread->ring.sq.kflags) &
+	    (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) {
+		io_uring_get_events(&thread->ring);
+		return io_uring_cq_ready(&thread->ring) != 0;
+	}
+	return false;
+}
+
+void uring_wait(struct blk_thread *thread)
+{
+	int ret = io_uring_submit_and_wait(&thread->ring, 1);
+
+	if (unlikely(ret < 0 && ret != -EAGAIN && ret != -EBUSY && ret != -EINTR))
+		log_error(thread->name, "io_uring_enter: %s", strerror(-ret));
+}
+
+void uring_arm_poll(struct blk_thread *thread, int fd, enum uring_tag tag, void *object)
+{
+	struct io_uring_sqe *sqe = uring_sqe(thread, tag, object);
+	uint64_t user_data = sqe->user_data;
+
+	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+	sqe->user_data = user_data;
+}
+
+void uring_cancel_poll(struct blk_thread *thread, enum uring_tag tag, void *object)
+{
+	struct io_uring_sqe *sqe = uring_sqe(thread, URING_CANCEL, NULL);
+
+	io_uring_prep_poll_remove(sqe, (uintptr_t)object | tag);
+	sqe->user_data = URING_CANCEL;
+}
