@@ -23,6 +23,7 @@
 #include "vhost/base/log.h"
 
 #define LOCK_RETRY_US 20000
+#define LOCK_QUIET_NS 200000000ull /* a daemon that just ended needs that long to let go */
 
 struct opening {
 	struct blk_image *image;
@@ -35,7 +36,7 @@ struct opening {
 /* refuse - the operator's line: the file, what is wrong, what to do. Return: -1. */
 static int printf_like(2, 3) refuse(struct opening *o, const char *fmt, ...)
 {
-	int used = snprintf(o->error, o->error_bytes, "%s: ", o->opt->file);
+	int used = snprintf(o->error, o->error_bytes, "%.300s: ", o->opt->file);
 	va_list args;
 
 	if (used >= 0 && (size_t)used < o->error_bytes) {
@@ -105,7 +106,8 @@ static int check_kind(struct opening *o)
 static int take_lock(struct opening *o)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	uint64_t deadline = clock_ns() + o->opt->lock_wait_s * 1000000000ull;
+	uint64_t start = clock_ns();
+	uint64_t deadline = start + o->opt->lock_wait_s * 1000000000ull;
 	bool told = false;
 
 	if (o->opt->read_only)
@@ -118,11 +120,12 @@ static int take_lock(struct opening *o)
 				      "another process has it open for writing and did not let go "
 				      "within %u s; stop that one, or use --read-only",
 				      o->opt->lock_wait_s);
-		if (!told)
+		if (!told && clock_ns() - start >= LOCK_QUIET_NS) {
 			log_info(o->opt->file,
 				 "another process has it open for writing; waiting up to %u s",
 				 o->opt->lock_wait_s);
-		told = true;
+			told = true;
+		}
 		usleep(LOCK_RETRY_US);
 	}
 	return 0;

@@ -42,8 +42,21 @@ static const char *endpoint_advice(int err)
 		return "another process listens there; stop it or choose another path";
 	case ENOTSOCK:
 		return "exists and is not a socket; remove it or choose another path";
+	case ENOENT:
+		return "its directory does not exist; create it or choose another path";
+	default:
+		return strerror(err);
+	}
+}
+
+static const char *fd_advice(int err)
+{
+	switch (err) {
 	case EBADF:
 		return "no such file descriptor is open";
+	case ENOTSOCK:
+	case EPROTOTYPE:
+		return "is not a unix stream socket";
 	default:
 		return strerror(err);
 	}
@@ -80,8 +93,8 @@ static void open_sockets(void)
 			continue;
 		undo_sockets(i);
 		if (disk->opt->socket_path)
-			fatal("%s: %s", disk->opt->socket_path, endpoint_advice(-ret));
-		fatal("fd %d: %s", disk->opt->fd, endpoint_advice(-ret));
+			fatal("%.300s: %s", disk->opt->socket_path, endpoint_advice(-ret));
+		fatal("fd %d: %s", disk->opt->fd, fd_advice(-ret));
 	}
 	if (!blk.opt.control_path)
 		return;
@@ -91,7 +104,7 @@ static void open_sockets(void)
 				blk_report_num_methods, &blk.report);
 	if (ret < 0) {
 		undo_sockets(blk.opt.num_disks);
-		fatal("--control-path=%s: %s", blk.opt.control_path, endpoint_advice(-ret));
+		fatal("--control-path=%.300s: %s", blk.opt.control_path, endpoint_advice(-ret));
 	}
 }
 
@@ -231,8 +244,9 @@ int main(int argc, char **argv)
 	ret = loop_create(&blk.loop);
 	if (ret < 0)
 		fatal("event loop: %s", strerror(-ret));
-	watch_signals();
+	/* Until the images are open, and a lock may be waited for, a signal ends us as usual. */
 	open_disks();
+	watch_signals();
 	start_threads();
 	make_devices();
 	open_sockets();

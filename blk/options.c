@@ -191,6 +191,8 @@ static void check_disk(const struct blk_disk_options *disk, const char *socket, 
 		usage_error("client needs %s", socket);
 	if (disk->socket_path && !disk->socket_path[0])
 		fatal("%s=: the path is empty", socket);
+	if (!disk->image.file[0])
+		fatal("%s=: the name is empty", file);
 }
 
 static struct blk_disk_options *add_disk(struct blk_options *opt)
@@ -266,10 +268,24 @@ static void set_global(struct blk_options *opt, int c, unsigned *lock_wait_s)
 	}
 }
 
-/* One socket for two disks would make the second fail with a puzzling line. */
+/* same_image - would the disks write to one file? In memory each has its own. */
+static bool same_image(const struct blk_image_options *a, const struct blk_image_options *b)
+{
+	return !a->read_only && !b->read_only && !strcmp(a->file, b->file) &&
+	       strncmp(a->file, "null:", 5) && strncmp(a->file, "ram:", 4);
+}
+
+/* One socket or image for two disks would make the second fail with a puzzling line. */
 static void check_paths(const struct blk_options *opt)
 {
 	unsigned i, j;
+
+	for (i = 0; i < opt->num_disks; i++)
+		for (j = 0; j < i; j++)
+			if (same_image(&opt->disks[i].image, &opt->disks[j].image))
+				fatal("%s: named for two disks; give each its own image, or use "
+				      "read-only",
+				      opt->disks[i].image.file);
 
 	for (i = 0; i < opt->num_disks; i++)
 		for (j = 0; j < i; j++)

@@ -206,14 +206,23 @@ static const struct blk_type {
 	bool writes_driver; /* has writable data */
 	uint8_t feature; /* bit that must have been negotiated; 0: none */
 } types[] = {
-	[VIRTIO_BLK_T_IN] = {true, BLK_READ, .writes_driver = true},
-	[VIRTIO_BLK_T_OUT] = {true, BLK_WRITE, .changes = true, .reads_driver = true},
-	[VIRTIO_BLK_T_FLUSH] = {true, BLK_FLUSH},
-	[VIRTIO_BLK_T_GET_ID] = {true, BLK_GET_ID, .writes_driver = true},
-	[VIRTIO_BLK_T_DISCARD] = {true, BLK_DISCARD, .changes = true, .reads_driver = true,
+	[VIRTIO_BLK_T_IN] = {.known = true, .op = BLK_READ, .writes_driver = true},
+	[VIRTIO_BLK_T_OUT] = {.known = true,
+			      .op = BLK_WRITE,
+			      .changes = true,
+			      .reads_driver = true},
+	[VIRTIO_BLK_T_FLUSH] = {.known = true, .op = BLK_FLUSH},
+	[VIRTIO_BLK_T_GET_ID] = {.known = true, .op = BLK_GET_ID, .writes_driver = true},
+	[VIRTIO_BLK_T_DISCARD] = {.known = true,
+				  .op = BLK_DISCARD,
+				  .changes = true,
+				  .reads_driver = true,
 				  .feature = VIRTIO_BLK_F_DISCARD},
-	[VIRTIO_BLK_T_WRITE_ZEROES] = {true, BLK_WRITE_ZEROES, .changes = true,
-				       .reads_driver = true, .feature = VIRTIO_BLK_F_WRITE_ZEROES},
+	[VIRTIO_BLK_T_WRITE_ZEROES] = {.known = true,
+				       .op = BLK_WRITE_ZEROES,
+				       .changes = true,
+				       .reads_driver = true,
+				       .feature = VIRTIO_BLK_F_WRITE_ZEROES},
 };
 
 static bool parse_typed(struct blk_request *req, const struct blk_limits *limits,

@@ -149,6 +149,7 @@ void uring_cancel_poll(struct blk_thread *thread, enum uring_tag tag, void *obje
 {
 	struct io_uring_sqe *sqe = uring_sqe(thread, URING_CANCEL, NULL);
 
-	io_uring_prep_poll_remove(sqe, (uintptr_t)object | tag);
+	/* Not a poll removal, which fails (EALREADY) while an event is being delivered. */
+	io_uring_prep_cancel64(sqe, (uintptr_t)object | tag, 0);
 	sqe->user_data = URING_CANCEL;
 }

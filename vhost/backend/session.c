@@ -238,6 +238,7 @@ static void session_event(struct loop_watch *watch, uint32_t events)
 {
 	struct vu_session *s = container_of(watch, struct vu_session, watch);
 
+	(void)events; /* what there is to know, receiving tells */
 	for (unsigned i = 0; i < MESSAGES_PER_EVENT && s->phase == VU_SESSION_SERVING; i++) {
 		int rc = vu_receive(s->sock, &s->rx);
 
@@ -248,9 +249,6 @@ static void session_event(struct loop_watch *watch, uint32_t events)
 		else
 			begin(s);
 	}
-	/* A hang-up is reported even of a socket that is not read from. */
-	if (s->phase == VU_SESSION_QUIESCING && events & (EPOLLHUP | EPOLLERR))
-		vu_session_end(s, LOG_INFO, "front-end disconnected");
 }
 
 static void memory_failed(struct loop_watch *watch, uint32_t events)

@@ -262,6 +262,36 @@ static void show_table(FILE *out, const json_t *list, int indent)
 	table_free(&t);
 }
 
+/* A table's cell cannot hold a table. */
+static bool holds_lists(const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *key;
+		json_t *value;
+
+		json_object_foreach (json_array_get(list, i), key, value) {
+			if (is_list_of_objects(value))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void show_object(FILE *out, const json_t *object, int indent);
+
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as jansson lets a text nest */
+static void show_list(FILE *out, const json_t *list, int indent)
+{
+	if (!holds_lists(list)) {
+		show_table(out, list, indent);
+		return;
+	}
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		fprintf(out, "%s%*s[%zu]\n", i ? "\n" : "", indent, "", i);
+		show_object(out, json_array_get(list, i), indent + INDENT);
+	}
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as jansson lets a text nest */
 static void show_object(FILE *out, const json_t *object, int indent)
 {
@@ -281,7 +311,7 @@ static void show_object(FILE *out, const json_t *object, int indent)
 			if (nested)
 				show_object(out, value, indent + INDENT);
 			else
-				show_table(out, value, indent + INDENT);
+				show_list(out, value, indent + INDENT);
 		} else {
 			char *text = value_text(value);
 
@@ -298,7 +328,7 @@ void show_value(FILE *out, const json_t *value)
 	char *text;
 
 	if (is_list_of_objects(value)) {
-		show_table(out, value, 0);
+		show_list(out, value, 0);
 	} else if (json_object_size(value) > 0) {
 		show_object(out, value, 0);
 	} else {

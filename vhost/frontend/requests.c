@@ -291,7 +291,7 @@ int fe_ring_start(struct fe *fe, unsigned index, const struct fe_ring *ring)
 
 int fe_ring_stop(struct fe *fe, unsigned index, const struct fe_ring *ring)
 {
-	uint32_t base;
+	uint32_t base, expected;
 	int ret = 0;
 
 	if (fe->features & VU_BIT(VU_F_PROTOCOL_FEATURES))
@@ -300,7 +300,11 @@ int fe_ring_stop(struct fe *fe, unsigned index, const struct fe_ring *ring)
 		ret = fe_get_vring_base(fe, index, &base);
 	if (ret)
 		return ret;
-	return base == fe_ring_base(ring) ? 0 : -EPROTO;
+	expected = fe_ring_base(ring);
+	/* Some back-ends know only the lower half of a packed ring's base. */
+	if (base == expected || (ring->packed && base == (uint16_t)expected))
+		return 0;
+	return -EPROTO;
 }
 
 static void config_msg(struct vu_msg *msg, uint32_t request, uint32_t offset, uint32_t size,

@@ -20,14 +20,20 @@ static void ring_zero_indices(struct fe_ring *ring)
 {
 	ring->staged = ring->published = ring->kicked = 0;
 	ring->last_used = ring->used_idx = 0;
+	ring->avail_slot = ring->used_slot = 0;
+	ring->avail_bits = FE_PACKED_AVAIL; /* both wrap counters begin at 1 */
+	ring->used_bits = FE_PACKED_BITS;
+	ring->shown_position = FE_PACKED_WRAP;
+	ring->unshown = 0;
+	ring->unkicked = 0;
+	ring->held_word = 0;
 	ring->broken = false;
 	ring->why = NULL;
 }
 
-static int ring_alloc_shared(struct fe_ring *ring, struct fe_memory *mem)
+static int alloc_split(struct fe_ring *ring, struct fe_memory *mem)
 {
-	struct fe_mem desc, avail, used, tables;
-	uint64_t table_bytes = (uint64_t)ring->indirect_entries * sizeof(struct vring_desc);
+	struct fe_mem desc, avail, used;
 
 	/* The event words stand behind the entries of either ring (virtio 2.7.6, 2.7.8). */
 	if (fe_alloc(mem, ring->size * sizeof(struct vring_desc), RING_ALIGN, &desc) ||
@@ -43,6 +49,30 @@ static int ring_alloc_shared(struct fe_ring *ring, struct fe_memory *mem)
 	ring->used = (struct vring_used *)used.host;
 	ring->used_event = &ring->avail->ring[ring->size];
 	ring->avail_event = (uint16_t *)&ring->used->ring[ring->size];
+	return 0;
+}
+
+static int alloc_packed(struct fe_ring *ring, struct fe_memory *mem)
+{
+	struct fe_mem slots, driver, device;
+
+	/* Each side writes its own event area: they are kept as far apart as the rings. */
+	if (fe_alloc(mem, ring->size * sizeof(*ring->slots), RING_ALIGN, &slots) ||
+	    fe_alloc(mem, RING_ALIGN, RING_ALIGN, &driver) ||
+	    fe_alloc(mem, RING_ALIGN, RING_ALIGN, &device))
+		return -ENOSPC;
+	ring->slots = (struct vring_packed_desc *)slots.host;
+	ring->driver_event = (struct vring_packed_desc_event *)driver.host;
+	ring->device_event = (struct vring_packed_desc_event *)device.host;
+	ring->desc = calloc(ring->size, sizeof(*ring->desc));
+	return ring->desc ? 0 : -ENOMEM;
+}
+
+static int alloc_tables(struct fe_ring *ring, struct fe_memory *mem)
+{
+	uint64_t table_bytes = (uint64_t)ring->indirect_entries * sizeof(struct vring_desc);
+	struct fe_mem tables;
+
 	if (!table_bytes)
 		return 0;
 	if (fe_alloc(mem, ring->size * table_bytes, RING_ALIGN, &tables))
@@ -72,20 +102,21 @@ int fe_ring_init(struct fe_ring *ring, struct fe_memory *mem, const struct fe_ri
 
 	memset(ring, 0, sizeof(*ring));
 	ring->kick_fd = ring->call_fd = ring->err_fd = -1;
-	if (options->packed)
-		return -ENOTSUP;
 	if (!options->size || options->size > VU_MAX_RING_SIZE ||
-	    (options->size & (options->size - 1)))
+	    (!options->packed && (options->size & (options->size - 1))))
 		return -EINVAL;
 	ring->size = options->size;
-	ring->mask = (uint16_t)(options->size - 1);
+	/* Packed, the links are in our own memory and need none. */
+	ring->mask = options->packed ? UINT16_MAX : (uint16_t)(options->size - 1);
 	ring->packed = options->packed;
 	ring->event_idx = options->event_idx;
 	ring->indirect_entries = options->indirect;
 
-	ret = ring_alloc_shared(ring, mem);
+	ret = ring->packed ? alloc_packed(ring, mem) : alloc_split(ring, mem);
+	if (!ret)
+		ret = alloc_tables(ring, mem);
 	if (ret)
-		return ret;
+		goto fail;
 	ring->chains = calloc(ring->size, sizeof(*ring->chains));
 	ring->free_descs = calloc(ring->size, sizeof(*ring->free_descs));
 	ret = -ENOMEM;
@@ -110,6 +141,10 @@ void fe_ring_free(struct fe_ring *ring)
 	close_fd(&ring->kick_fd);
 	close_fd(&ring->call_fd);
 	close_fd(&ring->err_fd);
+	if (ring->packed) {
+		free(ring->desc);
+		ring->desc = NULL;
+	}
 	free(ring->chains);
 	free(ring->free_descs);
 	ring->chains = NULL;
@@ -128,9 +163,14 @@ void fe_ring_reset(struct fe_ring *ring)
 			fe_ring_release(ring, i);
 	}
 	ring_zero_indices(ring);
-	ring->avail->flags = ring->avail->idx = 0;
-	ring->used->flags = ring->used->idx = 0;
-	*ring->avail_event = 0;
+	if (ring->packed) {
+		memset(ring->slots, 0, ring->size * sizeof(*ring->slots));
+		memset(ring->device_event, 0, sizeof(*ring->device_event));
+	} else {
+		ring->avail->flags = ring->avail->idx = 0;
+		ring->used->flags = ring->used->idx = 0;
+		*ring->avail_event = 0;
+	}
 	fe_ring_interrupts_off(ring);
 }
 
@@ -138,15 +178,33 @@ struct vu_vring_addr fe_ring_wire_addr(const struct fe_ring *ring, unsigned inde
 {
 	return (struct vu_vring_addr){
 		.index = index,
-		.desc_uva = (uintptr_t)ring->desc,
-		.avail_uva = (uintptr_t)ring->avail,
-		.used_uva = (uintptr_t)ring->used,
+		.desc_uva = ring->packed ? (uintptr_t)ring->slots : (uintptr_t)ring->desc,
+		.avail_uva = ring->packed ? (uintptr_t)ring->driver_event : (uintptr_t)ring->avail,
+		.used_uva = ring->packed ? (uintptr_t)ring->device_event : (uintptr_t)ring->used,
 	};
+}
+
+/* Go over what was used and not polled yet, and take nothing. */
+static uint32_t packed_base(const struct fe_ring *ring)
+{
+	uint16_t left = (uint16_t)(ring->published - ring->last_used);
+	uint16_t slot = ring->used_slot, bits = ring->used_bits;
+	uint32_t position;
+
+	for (; left && fe_packed_is_used(ring, slot, bits); left--) {
+		uint16_t id = fe_load16(&ring->slots[slot].id);
+
+		if (id >= ring->size || !ring->chains[id].in_flight)
+			break; /* the next poll will say so */
+		fe_packed_advance(ring, &slot, &bits, ring->chains[id].num_desc);
+	}
+	position = fe_packed_position(slot, bits);
+	return position << 16 | position;
 }
 
 uint32_t fe_ring_base(const struct fe_ring *ring)
 {
-	return fe_load16(&ring->used->idx);
+	return ring->packed ? packed_base(ring) : fe_load16(&ring->used->idx);
 }
 
 static struct vring_desc make_desc(struct fe_buf buf, uint16_t flags, uint16_t next)
@@ -175,11 +233,15 @@ static void prepare_indirect(struct fe_ring *ring, unsigned head, const struct f
 	};
 	unsigned i;
 
-	for (i = 0; i < n; i++)
-		table[i] = make_desc(bufs[i],
-				     (i < num_out ? 0 : VRING_DESC_F_WRITE) |
-					     (i + 1 < n ? VRING_DESC_F_NEXT : 0),
-				     (uint16_t)(i + 1 < n ? i + 1 : 0));
+	for (i = 0; i < n; i++) {
+		uint16_t write = i < num_out ? 0 : VRING_DESC_F_WRITE;
+		bool more = i + 1 < n;
+
+		/* A packed ring's table has no links, and its flags last (virtio 2.8.7). */
+		table[i] = ring->packed ? make_desc(bufs[i], 0, write)
+					: make_desc(bufs[i], write | (more ? VRING_DESC_F_NEXT : 0),
+						    (uint16_t)(more ? i + 1 : 0));
+	}
 	ring->desc[head] = make_desc(whole, VRING_DESC_F_INDIRECT, 0);
 }
 
@@ -239,12 +301,18 @@ static struct vring_desc *chain_desc(struct fe_ring *ring, unsigned head, unsign
 	return &ring->desc[head];
 }
 
+static uint16_t *desc_flags(const struct fe_ring *ring, struct vring_desc *desc)
+{
+	return ring->packed && ring->indirect_entries ? &desc->next : &desc->flags;
+}
+
 void fe_ring_change(struct fe_ring *ring, unsigned head, unsigned i, struct fe_buf buf,
 		    bool writable)
 {
 	struct vring_desc *desc = chain_desc(ring, head, i);
 	struct fe_chain *chain = &ring->chains[head];
-	uint16_t flags = le16toh(desc->flags);
+	uint16_t *at = desc_flags(ring, desc);
+	uint16_t flags = le16toh(*at);
 
 	assert(!chain->in_flight);
 	if (flags & VRING_DESC_F_WRITE)
@@ -254,7 +322,7 @@ void fe_ring_change(struct fe_ring *ring, unsigned head, unsigned i, struct fe_b
 	flags = (uint16_t)((flags & ~VRING_DESC_F_WRITE) | (writable ? VRING_DESC_F_WRITE : 0));
 	desc->addr = htole64(buf.gpa);
 	desc->len = htole32(buf.len);
-	desc->flags = htole16(flags);
+	*at = htole16(flags);
 }
 
 void fe_ring_release(struct fe_ring *ring, unsigned head)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ring.h - the driver side of one virtqueue (virtio 1.3, section 2.7).
+ * ring.h - the driver side of one virtqueue (virtio 1.3, sections 2.7 and 2.8).
  * Beside L1 (front-end). Set up while stopped; every other call is the one thread's that drives.
  *
  * A chain is prepared once and submitted as often as wanted, since on most loads a request's
  * shape does not change; fe_ring_add() prepares, submits, and gives the descriptors back when
- * the chain is used. Chains are named by their head (a descriptor index; later a buffer id).
+ * the chain is used. Chains are named by their head (a descriptor index, or a buffer id when
+ * packed).
  *
  *     fe_ring_submit()   stage a prepared chain           } any number
  *     fe_ring_publish()  make what was staged visible     one release store
@@ -19,6 +20,7 @@
 #define RINGSIDE_FRONTEND_RING_H
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/virtio_ring.h>
 #include <stdbool.h>
@@ -48,19 +50,22 @@ struct fe_chain {
 };
 
 struct fe_ring_options {
-	uint16_t size; /* entries; a power of two up to 32768 */
-	bool packed; /* the packed format; not served yet: -ENOTSUP */
+	uint16_t size; /* entries, up to 32768; a power of two unless packed */
+	bool packed; /* VIRTIO_F_RING_PACKED was negotiated */
 	bool event_idx; /* VIRTIO_RING_F_EVENT_IDX was negotiated */
 	uint16_t indirect; /* entries of an indirect table for each head; 0: chains are direct */
 };
 
 struct fe_ring {
-	/* Constant after fe_ring_init. All in guest memory but chains and free_heads. */
-	struct vring_desc *desc;
+	/* Constant after fe_ring_init. All in guest memory but chains and free_descs. */
+	struct vring_desc *desc; /* packed: what to submit, in memory of our own */
 	struct vring_avail *avail;
 	struct vring_used *used;
 	uint16_t *used_event; /* ours: index at which we want an interrupt */
 	uint16_t *avail_event; /* the device's: index at which it wants a kick */
+	struct vring_packed_desc *slots; /* these three instead of the four above when packed */
+	struct vring_packed_desc_event *driver_event;
+	struct vring_packed_desc_event *device_event;
 	struct fe_chain *chains;
 	uint16_t *free_descs; /* a stack */
 	struct vring_desc *indirect; /* tables, one for each head */
@@ -74,22 +79,34 @@ struct fe_ring {
 	int call_fd;
 	int err_fd;
 
-	/* Changed by every burst. All indices run freely modulo 2^16. */
+	/* Changed by every burst. These indices run freely modulo 2^16; packed, they count chains. */
 	uint16_t staged cacheline_aligned; /* next available entry to fill */
 	uint16_t published; /* available index the device can see */
-	uint16_t kicked; /* available index at the last decision to kick */
 	uint16_t last_used; /* next used entry to take */
-	uint16_t used_idx; /* device's used index as last read */
+	uint16_t kicked; /* split: available index at the last decision to kick */
+	uint16_t used_idx; /* split: device's used index as last read */
 	uint16_t num_free; /* descriptors on the stack */
 	bool broken;
 	const char *why; /* broken: what the device did, for a log line */
 	uint64_t kicks; /* counted */
+
+	/* Packed: places in the ring, with the flag bits that mean available, or used, there. */
+	uint16_t avail_slot; /* next one to fill */
+	uint16_t avail_bits;
+	uint16_t used_slot; /* next one to be used */
+	uint16_t used_bits;
+	uint16_t
+		shown_position; /* where avail_slot was at the last publish; bit 15: wrap counter */
+	uint16_t unshown; /* descriptors staged since */
+	uint16_t held_slot; /* the first of them */
+	uint64_t held_word; /* its length, id and flags; 0: nothing is staged */
+	uint32_t unkicked; /* descriptors published since the last decision to kick */
 };
 
 /*
  * fe_ring_init - a ring in @mem, at cache line boundaries, with its three eventfds.
  * @indirect entries per table are set apart at once, so that adding never allocates.
- * Return: 0, -EINVAL (size), -ENOTSUP (packed), -ENOSPC (@mem), -ENOMEM, -errno of eventfd(2).
+ * Return: 0, -EINVAL (size), -ENOSPC (@mem), -ENOMEM, -errno of eventfd(2).
  */
 int fe_ring_init(struct fe_ring *ring, struct fe_memory *mem,
 		 const struct fe_ring_options *options);
@@ -107,7 +124,8 @@ void fe_ring_reset(struct fe_ring *ring);
 struct vu_vring_addr fe_ring_wire_addr(const struct fe_ring *ring, unsigned index);
 
 /* fe_ring_base - where a stopped ring stands, as SET_VRING_BASE has it: every chain before was
- * used, so that on a split ring it is the used index. */
+ * used. Split: the used index. Packed: the place behind the last used chain (polled or not) with
+ * its wrap counter in bit 15, and the same in the upper half. */
 uint32_t fe_ring_base(const struct fe_ring *ring);
 
 /*
@@ -134,7 +152,7 @@ int fe_ring_add(struct fe_ring *ring, const struct fe_buf *bufs, unsigned num_ou
 /*
  * fe_ring_claim - for tests that write descriptors themselves: from here on @head counts as a
  * chain of one descriptor with @in_bytes writable, to be submitted and polled like any other.
- * Nothing is written to the ring; @head must be below its size.
+ * Nothing is written to the ring (packed: desc[head] will be); @head must be below its size.
  */
 void fe_ring_claim(struct fe_ring *ring, unsigned head, uint32_t in_bytes);
 
@@ -148,6 +166,29 @@ void fe_ring_notify(struct fe_ring *ring);
  * are asked for while asleep and off again after. Return: 0, -ETIMEDOUT. */
 int fe_ring_wait(struct fe_ring *ring, int timeout_ms);
 
+/* Words the device writes at any time: read once, where they stand. */
+static inline uint16_t fe_load16(const uint16_t *p)
+{
+	return le16toh(__atomic_load_n(p, __ATOMIC_RELAXED));
+}
+
+static inline void fe_store16(uint16_t *p, uint16_t value)
+{
+	__atomic_store_n(p, htole16(value), __ATOMIC_RELAXED);
+}
+
+/* The full barrier of the Dekker pairs of both formats. A locked add is cheaper than mfence, which is
+ * what some compilers make of the builtin, and orders ordinary memory as well. */
+static inline void fe_full_barrier(void)
+{
+#if defined(__x86_64__)
+	__asm__ __volatile__("lock; addl $0, -8(%%rsp)" ::: "memory", "cc");
+#else
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+#include "vhost/frontend/ring_packed.h"
 #include "vhost/frontend/ring_split.h"
 
 /* fe_ring_in_flight - chains submitted and not yet polled. */
@@ -161,19 +202,25 @@ static inline void fe_ring_submit(struct fe_ring *ring, unsigned head)
 {
 	assert(ring->chains[head].num_desc && !ring->chains[head].in_flight);
 	ring->chains[head].in_flight = true;
-	fe_split_stage(ring, head);
+	if (ring->packed)
+		fe_packed_stage(ring, head);
+	else
+		fe_split_stage(ring, head);
 }
 
 /* fe_ring_publish - let the device see all that is staged. */
 static inline void fe_ring_publish(struct fe_ring *ring)
 {
-	fe_split_publish(ring);
+	if (ring->packed)
+		fe_packed_publish(ring);
+	else
+		fe_split_publish(ring);
 }
 
 /* fe_ring_kick - notify the device of what was published since the last kick, if it asked. */
 static inline void fe_ring_kick(struct fe_ring *ring)
 {
-	if (fe_split_kick_wanted(ring))
+	if (ring->packed ? fe_packed_kick_wanted(ring) : fe_split_kick_wanted(ring))
 		fe_ring_notify(ring);
 }
 
@@ -183,20 +230,23 @@ static inline void fe_ring_kick(struct fe_ring *ring)
  */
 static inline int fe_ring_poll(struct fe_ring *ring, struct fe_used *used, unsigned max)
 {
-	return fe_split_poll(ring, used, max);
+	return ring->packed ? fe_packed_poll(ring, used, max) : fe_split_poll(ring, used, max);
 }
 
 /* fe_ring_interrupts_off - ask the device not to interrupt (the state after fe_ring_init). */
 static inline void fe_ring_interrupts_off(struct fe_ring *ring)
 {
-	fe_split_interrupts_off(ring);
+	if (ring->packed)
+		fe_packed_interrupts_off(ring);
+	else
+		fe_split_interrupts_off(ring);
 }
 
 /* fe_ring_interrupts_on - ask for one at the next used chain. Return: false when something is
  * used already, so that sleeping now would be wrong. */
 static inline bool fe_ring_interrupts_on(struct fe_ring *ring)
 {
-	return fe_split_interrupts_on(ring);
+	return ring->packed ? fe_packed_interrupts_on(ring) : fe_split_interrupts_on(ring);
 }
 
 #endif

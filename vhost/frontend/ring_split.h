@@ -12,30 +12,6 @@
 #error "include vhost/frontend/ring.h"
 #endif
 
-#include <endian.h>
-
-/* The full barrier of both Dekker pairs below. A locked add is cheaper than mfence, which is
- * what some compilers make of the builtin, and orders ordinary memory as well. */
-static inline void fe_full_barrier(void)
-{
-#if defined(__x86_64__)
-	__asm__ __volatile__("lock; addl $0, -8(%%rsp)" ::: "memory", "cc");
-#else
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-#endif
-}
-
-/* Words the device writes at any time: read once, where it stands. */
-static inline uint16_t fe_load16(const uint16_t *p)
-{
-	return le16toh(__atomic_load_n(p, __ATOMIC_RELAXED));
-}
-
-static inline void fe_store16(uint16_t *p, uint16_t value)
-{
-	__atomic_store_n(p, htole16(value), __ATOMIC_RELAXED);
-}
-
 static inline void fe_split_stage(struct fe_ring *ring, unsigned head)
 {
 	fe_store16(&ring->avail->ring[ring->staged++ & ring->mask], (uint16_t)head);
@@ -78,7 +54,7 @@ static inline int fe_split_refresh(struct fe_ring *ring)
 	return waiting;
 }
 
-/* fe_split_take - one used element, read once and checked. Return: 0 or -EPROTO. */
+/* fe_split_take - one used element, read once and checked. Return: its head, or -EPROTO. */
 static inline int fe_split_take(struct fe_ring *ring, struct fe_used *out)
 {
 	struct vring_used_elem *elem = &ring->used->ring[ring->last_used & ring->mask];
@@ -95,7 +71,7 @@ static inline int fe_split_take(struct fe_ring *ring, struct fe_used *out)
 	ring->last_used++;
 	out->head = head;
 	out->len = len;
-	return 0;
+	return (int)head;
 }
 
 static inline int fe_split_poll(struct fe_ring *ring, struct fe_used *used, unsigned max)
@@ -112,10 +88,12 @@ static inline int fe_split_poll(struct fe_ring *ring, struct fe_used *used, unsi
 	}
 	n = min_of((unsigned)waiting, max);
 	for (i = 0; i < n; i++) {
-		if (unlikely(fe_split_take(ring, &used[i])))
-			return i ? (int)i : -EPROTO;
-		if (ring->chains[used[i].head].once)
-			fe_ring_release(ring, used[i].head);
+		int head = fe_split_take(ring, &used[i]);
+
+		if (unlikely(head < 0))
+			return i ? (int)i : head;
+		if (ring->chains[head].once)
+			fe_ring_release(ring, (unsigned)head);
 	}
 	return (int)n;
 }

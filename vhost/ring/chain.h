@@ -20,41 +20,87 @@ struct vq_desc {
 	uint16_t tag;
 };
 
-/* vq_chain_add_slow - a buffer that is not in one region, or does not fit; see vq_chain_add. */
-void vq_chain_add_slow(struct virtqueue *vq, struct vq_chain *chain, const struct vq_desc *desc);
+/*
+ * A chain on its way in: kept in registers, since after every store to an iovec the compiler
+ * would have to read the chain's own fields anew.
+ */
+struct vq_walk {
+	struct iovec *iov; /* next to be filled */
+	struct iovec *end;
+	uint64_t bytes; /* in the direction under way */
+	bool writable; /* that direction: readable buffers come first */
+	uint8_t error; /* enum vq_chain_error */
+};
 
-/* vq_chain_add - append one buffer, translated. Errors are noted in the chain. */
-static inline void vq_chain_add(struct virtqueue *vq, struct vq_chain *chain,
-				const struct vq_desc *desc)
+static inline struct vq_walk vq_walk_begin(const struct vq_chain *chain)
 {
-	bool writable = desc->flags & VRING_DESC_F_WRITE;
-	unsigned n = chain->num_out + chain->num_in;
-	uint8_t *host;
+	return (struct vq_walk){.iov = chain->iov, .end = chain->iov + chain->max_iov};
+}
 
-	if (unlikely(!writable && chain->num_in)) {
-		chain->error = VQ_CHAIN_ORDER;
-		return;
+/* vq_walk_turn - the readable part is complete. */
+static inline void vq_walk_turn(struct vq_walk *walk, struct vq_chain *chain)
+{
+	chain->num_out = (uint16_t)(walk->iov - chain->iov);
+	chain->out_bytes = walk->bytes;
+	walk->bytes = 0;
+	walk->writable = true;
+}
+
+/* vq_add_slow - a buffer over several regions, empty, unmapped, or one too many.
+ * Return: iovecs filled, -EFAULT or -E2BIG. */
+int vq_add_slow(struct virtqueue *vq, const struct vq_desc *desc, struct iovec *iov, unsigned max);
+
+/* vq_walk_add - append one buffer, translated. An error is noted and the walk may go on. */
+static inline void vq_walk_add(struct virtqueue *vq, struct vq_walk *walk, struct vq_chain *chain,
+			       struct vq_desc desc)
+{
+	uint8_t *host;
+	int added = 1;
+
+	if (!!(desc.flags & VRING_DESC_F_WRITE) != walk->writable) {
+		if (unlikely(walk->writable)) {
+			walk->error = VQ_CHAIN_ORDER;
+			return;
+		}
+		vq_walk_turn(walk, chain);
 	}
-	host = mem_at(vq->mem, &vq->cache, desc->gpa, desc->len);
-	if (unlikely(!host || !desc->len || n >= chain->max_iov)) {
-		vq_chain_add_slow(vq, chain, desc);
-		return;
-	}
-	chain->iov[n].iov_base = host;
-	chain->iov[n].iov_len = desc->len;
-	if (writable) {
-		chain->num_in++;
-		chain->in_bytes += desc->len;
+	host = mem_at(vq->mem, &vq->cache, desc.gpa, desc.len);
+	if (likely(host && desc.len && walk->iov < walk->end)) {
+		walk->iov->iov_base = host;
+		walk->iov->iov_len = desc.len;
 	} else {
-		chain->num_out++;
-		chain->out_bytes += desc->len;
+		struct vq_desc copy = desc;
+
+		added = vq_add_slow(vq, &copy, walk->iov, (unsigned)(walk->end - walk->iov));
+		if (added < 0) {
+			walk->error = added == -E2BIG ? VQ_CHAIN_TOO_LONG : VQ_CHAIN_UNMAPPED;
+			return;
+		}
 	}
+	walk->iov += added;
+	walk->bytes += desc.len;
 }
 
 /* vq_chain_fail - note the error, count it, and find where a status byte would go: the end of
  * @last, the chain's last descriptor, or NULL where it is not known. */
 void vq_chain_fail(struct virtqueue *vq, struct vq_chain *chain, enum vq_chain_error error,
 		   const struct vq_desc *last);
+
+/* vq_walk_end - the chain ended at @last: fill in the rest of it. */
+static inline void vq_walk_end(struct virtqueue *vq, struct vq_walk *walk, struct vq_chain *chain,
+			       struct vq_desc last)
+{
+	if (!walk->writable)
+		vq_walk_turn(walk, chain);
+	chain->num_in = (uint16_t)(walk->iov - chain->iov - chain->num_out);
+	chain->in_bytes = walk->bytes;
+	chain->error = VQ_CHAIN_OK;
+	if (unlikely(walk->error)) {
+		struct vq_desc copy = last;
+
+		vq_chain_fail(vq, chain, walk->error, &copy);
+	}
+}
 
 /* A table of descriptors in guest memory: the ring's own, or an indirect one. */
 struct vq_table {
@@ -75,27 +121,19 @@ static inline const uint8_t *vq_table_at(struct virtqueue *vq, const struct vq_t
 
 /* vq_table_indirect - the table @desc points to (2.7.5.3, 2.8.7). Return: false when it breaks a
  * rule: not negotiated, with NEXT, empty, or no whole number of descriptors. */
-static inline bool vq_table_indirect(struct virtqueue *vq, const struct vq_desc *desc,
+static inline bool vq_table_indirect(struct virtqueue *vq, struct vq_desc desc,
 				     struct vq_table *table)
 {
 	uint64_t end;
 
-	if (unlikely(!vq->indirect || (desc->flags & VRING_DESC_F_NEXT) || !desc->len ||
-		     desc->len % sizeof(struct vring_desc) ||
-		     add_overflows(desc->gpa, (uint64_t)desc->len, &end)))
+	if (unlikely(!vq->indirect || (desc.flags & VRING_DESC_F_NEXT) || !desc.len ||
+		     desc.len % sizeof(struct vring_desc) ||
+		     add_overflows(desc.gpa, (uint64_t)desc.len, &end)))
 		return false;
-	table->entries = desc->len / sizeof(struct vring_desc);
-	table->gpa = desc->gpa;
-	table->host = mem_at(vq->mem, &vq->cache, desc->gpa, desc->len);
+	table->entries = desc.len / sizeof(struct vring_desc);
+	table->gpa = desc.gpa;
+	table->host = mem_at(vq->mem, &vq->cache, desc.gpa, desc.len);
 	return true;
-}
-
-static inline void vq_chain_begin(struct vq_chain *chain, uint16_t head)
-{
-	chain->head = head;
-	chain->num_out = chain->num_in = 0;
-	chain->out_bytes = chain->in_bytes = 0;
-	chain->error = VQ_CHAIN_OK;
 }
 
 /* vq_take_head - mark a descriptor index or buffer id in flight. Return: false, and the ring is

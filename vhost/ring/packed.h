@@ -90,71 +90,71 @@ static inline unsigned packed_waiting(const struct virtqueue *vq, unsigned max)
 
 /* packed_collect_indirect - all of the table is the chain; of the flags in it only WRITE means
  * anything (2.8.7). */
-static inline bool packed_collect_indirect(struct virtqueue *vq, const struct vq_desc *pointer,
-					   struct vq_chain *chain, struct vq_desc *last)
+static inline void packed_collect_indirect(struct virtqueue *vq, struct vq_desc pointer,
+					   struct vq_chain *chain)
 {
+	struct vq_walk walk = vq_walk_begin(chain);
+	struct vq_desc desc = pointer;
 	struct vq_table table;
 	uint32_t i;
 
 	if (unlikely(!vq_table_indirect(vq, pointer, &table) || table.entries > VQ_MAX_INDIRECT)) {
 		vq_chain_fail(vq, chain, VQ_CHAIN_INDIRECT, NULL);
-		return false;
+		return;
 	}
 	for (i = 0; i < table.entries; i++) {
 		const uint8_t *at = vq_table_at(vq, &table, i);
 
 		if (unlikely(!at)) {
 			vq_chain_fail(vq, chain, VQ_CHAIN_UNMAPPED, NULL);
-			return false;
+			return;
 		}
-		*last = packed_load_desc(at);
-		vq_chain_add(vq, chain, last);
+		desc = packed_load_desc(at);
+		vq_walk_add(vq, &walk, chain, desc);
 	}
-	return true;
+	vq_walk_end(vq, &walk, chain, desc);
 }
 
 /*
- * packed_collect - walk the chain at next_avail, whose first descriptor is available and whose
- * others are then too (2.8.6). The buffer id stands in the last one. An indirect descriptor is
- * a chain by itself (2.8.19).
- * Return: descriptors of the ring it takes, with the id in *@id; 0 when it has no end, or they
- * and those in flight are more than the ring has.
+ * packed_collect - walk the chain that begins with @desc at next_avail; its other descriptors
+ * follow in the ring and are available too (2.8.6). The buffer id stands in the last one. An
+ * indirect descriptor is a chain by itself (2.8.19).
+ * Return: ring entries it takes, with the id in *@id; 0 when it has no end, or they and those in
+ * flight are more than the ring has.
  */
-static inline unsigned packed_collect(struct virtqueue *vq, struct vq_chain *chain, uint16_t *id)
+static inline unsigned packed_collect(struct virtqueue *vq, struct vq_chain *chain,
+				      struct vq_desc desc, uint16_t *id)
 {
+	struct vq_walk walk = vq_walk_begin(chain);
 	uint16_t slot = vq->next_avail;
 	bool wrap = vq->avail_wrap;
-	struct vq_desc desc, last;
-	bool whole = true;
+	bool indirect = false;
 	unsigned n = 0;
 
-	do {
-		if (unlikely(n == vq->room))
+	for (;;) {
+		if (unlikely(++n > vq->room))
 			return 0;
-		desc = packed_load_desc(packed_slot(vq, slot));
+		if (unlikely(desc.flags & VRING_DESC_F_INDIRECT))
+			indirect = true;
+		else
+			vq_walk_add(vq, &walk, chain, desc);
+		if (!(desc.flags & VRING_DESC_F_NEXT))
+			break;
 		packed_advance(vq, &slot, &wrap, 1);
-		n++;
-		if (unlikely(!whole))
-			continue;
-		last = desc;
-		if (!(desc.flags & VRING_DESC_F_INDIRECT)) {
-			vq_chain_add(vq, chain, &desc);
-		} else if (unlikely(n > 1)) {
-			vq_chain_fail(vq, chain, VQ_CHAIN_INDIRECT, NULL);
-			whole = false;
-		} else {
-			whole = packed_collect_indirect(vq, &desc, chain, &last);
-		}
-	} while (desc.flags & VRING_DESC_F_NEXT);
+		desc = packed_load_desc(packed_slot(vq, slot));
+	}
 	*id = desc.tag;
-	if (unlikely(whole && chain->error))
-		vq_chain_fail(vq, chain, chain->error, &last);
+	if (unlikely(indirect))
+		vq_chain_fail(vq, chain, VQ_CHAIN_INDIRECT, NULL);
+	else
+		vq_walk_end(vq, &walk, chain, desc);
 	return n;
 }
 
 static inline int packed_pop(struct virtqueue *vq, struct vq_chain *chain)
 {
-	unsigned n;
+	struct vq_desc desc;
+	unsigned n = 1;
 	uint16_t id;
 
 	if (!packed_waiting(vq, 1))
@@ -162,8 +162,14 @@ static inline int packed_pop(struct virtqueue *vq, struct vq_chain *chain)
 	/* Pairs with the driver's write barrier before it sets the first descriptor's flags. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	/* The id comes last; until then a log line names the place in the ring. */
-	vq_chain_begin(chain, vq->next_avail);
-	n = packed_collect(vq, chain, &id);
+	chain->head = vq->next_avail;
+	desc = packed_load_desc(packed_slot(vq, vq->next_avail));
+	if (desc.flags & VRING_DESC_F_INDIRECT && !(desc.flags & VRING_DESC_F_NEXT) && vq->room) {
+		packed_collect_indirect(vq, desc, chain);
+		id = desc.tag;
+	} else {
+		n = packed_collect(vq, chain, desc, &id);
+	}
 	if (unlikely(!n)) {
 		vq_break(vq, "chain longer than the rest of the ring", vq->room + 1u, vq->size);
 		return 0;

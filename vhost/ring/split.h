@@ -65,12 +65,13 @@ static inline struct vq_desc split_load_desc(const void *p)
 static inline void split_collect(struct virtqueue *vq, uint16_t head, struct vq_chain *chain)
 {
 	struct vq_table table = {.host = (const uint8_t *)vq->desc, .entries = vq->size};
+	struct vq_walk walk = vq_walk_begin(chain);
 	uint32_t budget = vq->size;
 	bool indirect = false;
 	uint32_t i = head;
 	struct vq_desc desc;
 
-	vq_chain_begin(chain, head);
+	chain->head = head;
 	for (;;) {
 		const uint8_t *at = vq_table_at(vq, &table, i);
 
@@ -80,7 +81,7 @@ static inline void split_collect(struct virtqueue *vq, uint16_t head, struct vq_
 		}
 		desc = split_load_desc(at);
 		if (desc.flags & VRING_DESC_F_INDIRECT) {
-			if (unlikely(indirect || !vq_table_indirect(vq, &desc, &table))) {
+			if (unlikely(indirect || !vq_table_indirect(vq, desc, &table))) {
 				vq_chain_fail(vq, chain, VQ_CHAIN_INDIRECT, NULL);
 				return;
 			}
@@ -89,7 +90,7 @@ static inline void split_collect(struct virtqueue *vq, uint16_t head, struct vq_
 			i = 0;
 			continue;
 		}
-		vq_chain_add(vq, chain, &desc);
+		vq_walk_add(vq, &walk, chain, desc);
 		if (!(desc.flags & VRING_DESC_F_NEXT))
 			break;
 		i = desc.tag;
@@ -98,8 +99,7 @@ static inline void split_collect(struct virtqueue *vq, uint16_t head, struct vq_
 			return;
 		}
 	}
-	if (unlikely(chain->error))
-		vq_chain_fail(vq, chain, chain->error, &desc);
+	vq_walk_end(vq, &walk, chain, desc);
 }
 
 static inline uint16_t split_avail_head(const struct virtqueue *vq, uint16_t index)

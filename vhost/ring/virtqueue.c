@@ -177,32 +177,18 @@ void vq_break(struct virtqueue *vq, const char *what, unsigned got, unsigned exp
 			 got, expected);
 }
 
-void vq_chain_add_slow(struct virtqueue *vq, struct vq_chain *chain, const struct vq_desc *desc)
+int vq_add_slow(struct virtqueue *vq, const struct vq_desc *desc, struct iovec *iov, unsigned max)
 {
-	bool writable = desc->flags & VRING_DESC_F_WRITE;
-	unsigned n = chain->num_out + chain->num_in;
-	int added;
-
 	if (!desc->len)
-		return;
-	added = mem_iov(vq->mem, &vq->cache, desc->gpa, desc->len, chain->iov + n,
-			chain->max_iov - n);
-	if (added < 0) {
-		chain->error = added == -E2BIG ? VQ_CHAIN_TOO_LONG : VQ_CHAIN_UNMAPPED;
-		return;
-	}
-	if (writable) {
-		chain->num_in = (uint16_t)(chain->num_in + added);
-		chain->in_bytes += desc->len;
-	} else {
-		chain->num_out = (uint16_t)(chain->num_out + added);
-		chain->out_bytes += desc->len;
-	}
+		return 0;
+	return mem_iov(vq->mem, &vq->cache, desc->gpa, desc->len, iov, max);
 }
 
 void vq_chain_fail(struct virtqueue *vq, struct vq_chain *chain, enum vq_chain_error error,
 		   const struct vq_desc *last)
 {
+	chain->num_out = chain->num_in = 0;
+	chain->out_bytes = chain->in_bytes = 0;
 	chain->error = (uint8_t)error;
 	chain->last_byte = NULL;
 	if (last && (last->flags & VRING_DESC_F_WRITE) && last->len &&

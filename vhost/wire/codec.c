@@ -21,6 +21,8 @@ union fd_control {
 	struct cmsghdr align;
 	char bytes[CMSG_SPACE(sizeof(int) * VU_MAX_FDS)];
 };
+/* Not for one more: were there padding, the kernel would use it. */
+static_assert(sizeof(union fd_control) == CMSG_LEN(sizeof(int) * VU_MAX_FDS), "exact room");
 
 void vu_msg_init(struct vu_msg *msg, uint32_t request)
 {
@@ -59,33 +61,16 @@ void vu_receiver_reset(struct vu_receiver *rx)
 	rx->received = 0;
 }
 
-/*
- * collect_fds - move the fds of @mh into @msg; one that finds no place is closed.
- * Return: false when there was one too many.
- */
-static bool collect_fds(struct vu_msg *msg, struct msghdr *mh)
+/* collect_fds - move the fds of @mh into @msg; there is room for as many as @mh can hold. */
+static void collect_fds(struct vu_msg *msg, struct msghdr *mh)
 {
-	bool fit = true;
-
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
-		size_t count;
-
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < count; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (msg->num_fds < VU_MAX_FDS) {
-				msg->fds[msg->num_fds++] = fd;
-			} else {
-				close_fd(&fd);
-				fit = false;
-			}
-		}
+		/* The kernel puts all fds into one control message. */
+		msg->num_fds = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(msg->fds, CMSG_DATA(c), msg->num_fds * sizeof(int));
 	}
-	return fit;
 }
 
 /*
@@ -98,7 +83,6 @@ static int read_some(int sock, struct vu_receiver *rx, void *buf, size_t len)
 	struct iovec iov = {.iov_base = buf, .iov_len = len};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
 	bool first = rx->received == 0;
-	bool fit;
 	ssize_t n;
 
 	/* Only the first bytes may bring fds. Later reads leave no room for any: the kernel then
@@ -112,11 +96,9 @@ static int read_some(int sock, struct vu_receiver *rx, void *buf, size_t len)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
-	fit = collect_fds(&rx->msg, &mh);
+	collect_fds(&rx->msg, &mh);
 	if (mh.msg_flags & MSG_CTRUNC)
 		return first ? -EMSGSIZE : -EBADMSG;
-	if (!fit)
-		return -EMSGSIZE;
 	if (n == 0)
 		return -ECONNRESET;
 	rx->received += (size_t)n;
