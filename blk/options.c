@@ -206,10 +206,15 @@ static struct blk_disk_options *add_disk(struct blk_options *opt)
 	return disk;
 }
 
-static void parse_disk(struct blk_options *opt, char *text)
+/* The text is cut up and kept; a copy, so that ps(1) goes on showing what was typed. */
+static void parse_disk(struct blk_options *opt, const char *text)
 {
 	struct blk_disk_options *disk = add_disk(opt);
-	char *cursor = text, *key, *value;
+	char *cursor = strdup(text);
+	char *key, *value;
+
+	if (!cursor)
+		fatal("out of memory");
 
 	while (parse_keyval(&cursor, &key, &value)) {
 		char name[64];

@@ -61,6 +61,11 @@ class Outcome:
     hung_console: list = field(default_factory=list)
 
 
+def promised(script):
+    """Names of the results a script reports, from its own text: one that never came failed."""
+    return re.findall(r"^\s*(?:check|is|refuses)\s+([\w-]+)", script, re.MULTILINE)
+
+
 # ---- child processes ---------------------------------------------------------------------
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl

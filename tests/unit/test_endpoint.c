@@ -359,58 +359,81 @@ START_TEST(a_socket_file_that_is_no_longer_ours_is_not_removed)
 }
 END_TEST
 
-/* contend - in a child: try for the path, report by exit status, hold it a while if we have it. */
-static void contend(int start_fd)
+/* The pipes of a race: the children read from go and over until their writers are closed. */
+struct race {
+	int go[2];
+	int decided[2];
+	int over[2];
+};
+
+/* contend - in a child: try for the path, hold it until all have tried, report by exit status. */
+static void contend(struct race *race)
 {
-	struct loop *own;
 	struct endpoint mine = {.fd = -1, .on_connect = on_connect};
-	char c;
+	struct loop *own;
+	char c = 0;
 	int ret;
 
-	if (loop_create(&own) < 0 || read(start_fd, &c, 1) < 0)
+	close(race->go[1]);
+	close(race->over[1]);
+	if (loop_create(&own) < 0 || read(race->go[0], &c, 1) < 0)
 		_exit(3);
 	ret = endpoint_listen(&mine, own, path, 0600);
+	if (write(race->decided[1], &c, 1) < 0 || read(race->over[0], &c, 1) < 0)
+		_exit(3);
 	if (ret == -EADDRINUSE)
 		_exit(1);
 	if (ret < 0)
 		_exit(2);
-	usleep(200000);
 	/* Still ours and still listening: nobody has taken it over. */
 	_exit(mine.ino == inode() && unix_connect(path) >= 0 ? 0 : 4);
+}
+
+/* run_race - Return: how many of @contenders got the path. */
+static unsigned run_race(unsigned contenders)
+{
+	struct race race;
+	unsigned winners = 0;
+
+	ck_assert_int_eq(pipe(race.go), 0);
+	ck_assert_int_eq(pipe(race.decided), 0);
+	ck_assert_int_eq(pipe(race.over), 0);
+	for (unsigned i = 0; i < contenders; i++) {
+		if (fork() == 0)
+			contend(&race);
+	}
+	close(race.go[0]);
+	close(race.go[1]);
+	for (unsigned i = 0; i < contenders; i++) {
+		char c;
+
+		ck_assert_int_eq(read(race.decided[0], &c, 1), 1);
+	}
+	close(race.decided[0]);
+	close(race.decided[1]);
+	close(race.over[0]);
+	close(race.over[1]);
+	for (unsigned i = 0; i < contenders; i++) {
+		int status;
+
+		ck_assert_int_gt(wait(&status), 0);
+		ck_assert(WIFEXITED(status));
+		ck_assert_int_le(WEXITSTATUS(status), 1);
+		winners += WEXITSTATUS(status) == 0;
+	}
+	return winners;
 }
 
 /* _i = 0: no file is there at first; 1: a dead socket. */
 START_TEST(of_many_that_start_at_once_one_gets_the_path)
 {
-	enum { CONTENDERS = 8, ROUNDS = 10 };
-
-	for (unsigned round = 0; round < ROUNDS; round++) {
-		unsigned winners = 0;
-		int gate[2];
-
+	for (unsigned round = 0; round < 200; round++) {
 		if (_i) {
 			int dead = bound_socket(SOCK_STREAM, true);
 
 			close_fd(&dead);
 		}
-		ck_assert_int_eq(pipe2(gate, O_CLOEXEC), 0);
-		for (unsigned i = 0; i < CONTENDERS; i++) {
-			if (fork() == 0) {
-				close(gate[1]);
-				contend(gate[0]);
-			}
-		}
-		close(gate[0]);
-		close(gate[1]); /* go */
-		for (unsigned i = 0; i < CONTENDERS; i++) {
-			int status;
-
-			ck_assert_int_gt(wait(&status), 0);
-			ck_assert(WIFEXITED(status));
-			ck_assert_int_le(WEXITSTATUS(status), 1);
-			winners += WEXITSTATUS(status) == 0;
-		}
-		ck_assert_uint_eq(winners, 1);
+		ck_assert_uint_eq(run_race(8), 1);
 		ck_assert_uint_eq(entries(), 1);
 		ck_assert_int_eq(unlink(path), 0);
 	}
