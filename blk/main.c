@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "blk/disk.h"
@@ -218,6 +219,18 @@ static void watch_signals(void)
 		fatal("signals cannot be watched: %s", strerror(errno));
 }
 
+/* A guest's memory may come in VU_MAX_MEM_SLOTS regions, each of which keeps its fd open. */
+static void allow_many_fds(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_debug("ringside-blk", "RLIMIT_NOFILE stays: %s", strerror(errno));
+}
+
 static void shut_down(void)
 {
 	unsigned i;
@@ -241,6 +254,7 @@ int main(int argc, char **argv)
 	log_init("ringside-blk");
 	blk_options_parse(&blk.opt, argc, argv);
 	clock_init();
+	allow_many_fds();
 	ret = loop_create(&blk.loop);
 	if (ret < 0)
 		fatal("event loop: %s", strerror(-ret));

@@ -19,7 +19,7 @@
 #define BLK_BURST          32 /* chains taken in one go */
 #define BLK_THREAD_QUEUES  256 /* queues one thread serves at the most */
 #define BLK_RING_ENTRIES   512 /* submission entries of a thread's io_uring */
-#define BLK_MAX_IN_FLIGHT   3840        /* requests of a thread in the io_uring at a time */
+#define BLK_MAX_IN_FLIGHT  3840 /* requests of a thread in the io_uring at a time */
 #define BLK_BOUNCE_BYTES   (256 << 10) /* one bounce buffer */
 #define BLK_BOUNCE_BUFFERS 16 /* of a thread */
 

@@ -237,6 +237,8 @@ static void echo_start(struct daemon *d, unsigned n, const struct echo_options *
 	e->dev.ops = options->read_only_config ? &read_only_ops : &ops;
 	e->dev.features = VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
 			  VU_BIT(VIRTIO_RING_F_EVENT_IDX);
+	if (options->packed)
+		e->dev.features |= VU_BIT(VIRTIO_F_RING_PACKED);
 	e->dev.num_queues = options->num_queues ? options->num_queues : 1;
 	e->dev.max_ring_size = options->max_ring_size;
 	e->dev.config_bytes = options->no_config ? 0 : sizeof(e->config);

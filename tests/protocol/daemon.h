@@ -40,6 +40,8 @@ struct echo_options {
 	unsigned max_ring_size;
 	bool no_config;
 	bool read_only_config;
+	bool packed; /* offer packed rings */
+	uint16_t ring_size; /* of the front-end's rings; 0: RIG_RING_SIZE */
 	bool stop_inside; /* no thread serves the queue; queue_stop answers before it returns */
 };
 

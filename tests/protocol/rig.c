@@ -36,8 +36,9 @@ struct held held_now(void)
 
 void rig_setup(const struct echo_options *options)
 {
-	static const struct fe_ring_options ring = {
-		.size = RIG_RING_SIZE,
+	struct fe_ring_options ring = {
+		.size = options && options->ring_size ? options->ring_size : RIG_RING_SIZE,
+		.packed = options && options->packed,
 		.event_idx = true,
 	};
 

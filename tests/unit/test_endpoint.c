@@ -597,6 +597,7 @@ START_TEST(out_of_fds_the_peer_waits_and_the_daemon_does_not_spin)
 	cpu = clock();
 	run_for(300);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_uint_eq(ep.watch.events, 0); /* paused */
 	ck_assert_uint_eq(num_handed, 0);
 	ck_assert_int_lt(clock() - cpu, CLOCKS_PER_SEC / 10);
 	run_for(1000);

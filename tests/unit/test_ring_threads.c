@@ -20,8 +20,8 @@
 #define WORDS    8u /* of the answer */
 #define SPINS    50u
 #define LOST_MS  20000 /* nothing for so long: a wake-up was lost */
-#define POLLED   300000u
-#define SLEPT    100000u
+#define POLLED   120000u
+#define SLEPT    30000u
 
 /* What the device sees of a request; each in a line of its own. */
 struct request {

@@ -158,6 +158,8 @@ static inline void split_unpop(struct virtqueue *vq, const struct vq_chain *chai
 {
 	vq_give_head(vq, chain->head);
 	vq->next_avail--;
+	if (unlikely(vq->broken)) /* there is nothing to pop on a broken ring, this one neither */
+		vq->avail_idx = vq->next_avail;
 }
 
 static inline void split_push(struct virtqueue *vq, uint16_t head, uint32_t written_bytes)
