@@ -103,7 +103,8 @@ static int disk_set_config(struct vu_device *dev, uint32_t offset, uint32_t size
 	}
 	if (wce > 1)
 		return -EINVAL;
-	if (disk->writeback != wce)
+	/* The guest's doing, so it may come at any rate. */
+	if (disk->writeback != wce && log_limited(&disk->log_limit, disk->name))
 		log_info(disk->name, "cache mode is now %s", wce ? "writeback" : "writethrough");
 	disk->writeback = wce;
 	return 0;
@@ -136,6 +137,16 @@ static void make_limits(const struct blk_disk *disk, struct blk_limits *limits)
 	memcpy(limits->serial, disk->opt->serial, strnlen(disk->opt->serial, BLK_ID_BYTES));
 }
 
+/* On lines of its own: the next queue's may be another thread's. */
+static struct blk_stats *new_stats(void)
+{
+	struct blk_stats *stats = aligned_alloc(CACHELINE_BYTES, sizeof(*stats));
+
+	if (stats)
+		memset(stats, 0, sizeof(*stats));
+	return stats;
+}
+
 static void disk_queue_start(struct vu_device *dev, struct virtqueue *vq)
 {
 	struct blk_disk *disk = disk_of(dev);
@@ -145,7 +156,7 @@ static void disk_queue_start(struct vu_device *dev, struct virtqueue *vq)
 	make_limits(disk, &limits);
 	vq->device_data = NULL;
 	if (!disk->stats[vq->index])
-		disk->stats[vq->index] = calloc(1, sizeof(struct blk_stats));
+		disk->stats[vq->index] = new_stats();
 	if (!disk->stats[vq->index] || blk_queue_start(&disk->threads[t], vq, &disk->image, &limits,
 						       disk->stats[vq->index]) < 0)
 		log_error(vq->name, "out of memory: this queue is not served");

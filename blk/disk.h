@@ -22,6 +22,7 @@ struct blk_disk {
 	unsigned num_threads;
 	unsigned first_thread; /* of queue 0: disks begin at different threads */
 	struct blk_stats **stats; /* one for each queue ever used; they outlive connections */
+	struct log_limit log_limit;
 };
 
 /* blk_disk_open - open the image of disk @index as @opt says. Return: 0, or -1 with the

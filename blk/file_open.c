@@ -31,6 +31,8 @@ struct opening {
 	char *error;
 	size_t error_bytes;
 	struct stat st;
+	uint64_t start_ns;
+	bool told; /* the operator, that another process is waited for */
 };
 
 /* refuse - the operator's line: the file, what is wrong, what to do. Return: -1. */
@@ -59,11 +61,61 @@ static const char *open_advice(int err)
 	case EROFS:
 		return "; use --read-only";
 	case EBUSY:
-		return "; it is in use by this host (mounted, or part of another device)";
+		return "; it is in use (mounted, part of another device, or open in a program)";
 	case EISDIR:
 		return "; name an image file or a block device";
 	default:
 		return "";
+	}
+}
+
+/* wait_for_holder - rest a moment before the next look; the operator hears of a long wait.
+ * Return: false when it was long enough. */
+static bool wait_for_holder(struct opening *o)
+{
+	uint64_t waited_ns = clock_ns() - o->start_ns;
+
+	if (waited_ns >= o->opt->lock_wait_s * 1000000000ull)
+		return false;
+	if (!o->told && waited_ns >= LOCK_QUIET_NS) {
+		log_info(o->opt->file,
+			 "another process has it open for writing; waiting up to %u s",
+			 o->opt->lock_wait_s);
+		o->told = true;
+	}
+	usleep(LOCK_RETRY_US);
+	return true;
+}
+
+/* locked - does somebody hold the lock that take_lock() takes? */
+static bool locked(const char *file)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	auto_close int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	return fd >= 0 && !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+}
+
+/*
+ * open_patiently - open(2), but a block device that another daemon has (O_EXCL then says EBUSY) is
+ * waited for as a locked file is. What the host itself uses has no lock, and is not waited for
+ * longer than a daemon takes between giving back its lock and its claim.
+ */
+static int open_patiently(struct opening *o, int flags)
+{
+	uint64_t locked_ns = o->start_ns;
+
+	for (;;) {
+		int fd = open(o->opt->file, flags);
+
+		if (fd >= 0 || errno != EBUSY)
+			return fd;
+		if (locked(o->opt->file))
+			locked_ns = clock_ns();
+		if (clock_ns() - locked_ns >= LOCK_QUIET_NS || !wait_for_holder(o)) {
+			errno = EBUSY;
+			return -1;
+		}
 	}
 }
 
@@ -78,13 +130,13 @@ static int open_file(struct opening *o)
 	if (!o->opt->read_only && !stat(o->opt->file, &st) && S_ISBLK(st.st_mode))
 		flags |= O_EXCL;
 	if (o->opt->direct != BLK_DIRECT_OFF) {
-		o->image->fd = open(o->opt->file, flags | O_DIRECT);
+		o->image->fd = open_patiently(o, flags | O_DIRECT);
 		o->image->direct = o->image->fd >= 0;
 	}
 	if (o->image->fd < 0 && (errno == EINVAL || o->opt->direct == BLK_DIRECT_OFF)) {
 		if (o->opt->direct == BLK_DIRECT_ON)
 			return refuse(o, "its file system has no direct I/O; leave out direct=on");
-		o->image->fd = open(o->opt->file, flags);
+		o->image->fd = open_patiently(o, flags);
 	}
 	if (o->image->fd < 0)
 		return refuse(o, "%s%s", strerror(errno), open_advice(errno));
@@ -106,27 +158,17 @@ static int check_kind(struct opening *o)
 static int take_lock(struct opening *o)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	uint64_t start = clock_ns();
-	uint64_t deadline = start + o->opt->lock_wait_s * 1000000000ull;
-	bool told = false;
 
 	if (o->opt->read_only)
 		return 0;
 	while (fcntl(o->image->fd, F_OFD_SETLK, &lock) < 0) {
 		if (errno != EAGAIN && errno != EACCES)
 			return refuse(o, "cannot be locked: %s", strerror(errno));
-		if (clock_ns() >= deadline)
+		if (!wait_for_holder(o))
 			return refuse(o,
 				      "another process has it open for writing and did not let go "
 				      "within %u s; stop that one, or use --read-only",
 				      o->opt->lock_wait_s);
-		if (!told && clock_ns() - start >= LOCK_QUIET_NS) {
-			log_info(o->opt->file,
-				 "another process has it open for writing; waiting up to %u s",
-				 o->opt->lock_wait_s);
-			told = true;
-		}
-		usleep(LOCK_RETRY_US);
 	}
 	return 0;
 }
@@ -216,6 +258,17 @@ static bool probe_discard(struct blk_image *image)
 	return n > 0 && text[0] != '0';
 }
 
+/* leave_direct - direct I/O would not reach the last sectors: go through the page cache. */
+static void leave_direct(struct opening *o)
+{
+	struct blk_image *image = o->image;
+
+	fcntl(image->fd, F_SETFL, fcntl(image->fd, F_GETFL) & ~O_DIRECT);
+	image->direct = false;
+	image->block_bytes = BLK_SECTOR_BYTES;
+	measure_file(image, &o->st);
+}
+
 static int measure(struct opening *o)
 {
 	struct blk_image *image = o->image;
@@ -239,11 +292,15 @@ static int measure(struct opening *o)
 			      "its size, %llu bytes, is not a multiple of 512; enlarge it with: "
 			      "truncate -s %%512 FILE",
 			      (unsigned long long)image->capacity_bytes);
-	if (image->direct && image->capacity_bytes % image->block_bytes)
-		return refuse(o,
-			      "its size, %llu bytes, is not a multiple of the %u bytes that direct "
-			      "I/O needs here; enlarge it, or use --direct=off",
-			      (unsigned long long)image->capacity_bytes, image->block_bytes);
+	if (image->direct && image->capacity_bytes % image->block_bytes) {
+		if (o->opt->direct == BLK_DIRECT_ON)
+			return refuse(
+				o,
+				"its size, %llu bytes, is not a multiple of the %u bytes that "
+				"direct I/O needs here; enlarge it, or leave out direct=on",
+				(unsigned long long)image->capacity_bytes, image->block_bytes);
+		leave_direct(o);
+	}
 	image->can_discard = !image->read_only && probe_discard(image);
 	image->can_write_zeroes = !image->read_only;
 	image->discard_align_bytes = image->physical_bytes;
@@ -258,6 +315,7 @@ static int file_open(struct blk_image *image, const struct blk_image_options *op
 		.opt = opt,
 		.error = error,
 		.error_bytes = error_bytes,
+		.start_ns = clock_ns(),
 	};
 
 	if (open_file(&o) < 0 || check_kind(&o) < 0 || take_lock(&o) < 0 || measure(&o) < 0)
@@ -272,7 +330,8 @@ static int file_open(struct blk_image *image, const struct blk_image_options *op
 			 (unsigned long long)image->capacity_bytes, opt->file);
 	if (!image->direct && opt->direct == BLK_DIRECT_AUTO)
 		log_info(opt->file,
-			 "its file system has no direct I/O; the host's page cache is used");
+			 "its file system has no direct I/O, or none for a file of its size; the "
+			 "host's page cache is used");
 	return 0;
 }
 

@@ -130,8 +130,11 @@ static int thread_cpu(unsigned index)
 
 static void start_threads(void)
 {
-	unsigned i;
+	unsigned i, queues = 0;
 	int ret;
+
+	for (i = 0; i < blk.opt.num_disks; i++)
+		queues += blk.opt.disks[i].num_queues;
 
 	blk.threads = calloc(blk.opt.num_threads, sizeof(*blk.threads));
 	if (!blk.threads)
@@ -144,6 +147,7 @@ static void start_threads(void)
 			.busy_poll = blk.opt.busy_poll,
 			.files = blk.files,
 			.num_files = blk.opt.num_disks,
+			.max_queues = queues,
 		};
 
 		ret = blk_thread_start(&blk.threads[i], i, &opt);

@@ -222,7 +222,7 @@ static void parse_disk(struct blk_options *opt, const char *text)
 		snprintf(name, sizeof(name), "--disk %s", key);
 		if (!value && strcmp(key, "read-only") && strcmp(key, "client"))
 			usage_error("%s needs a value: %s=...", name, key);
-		if (!set_disk(disk, name, key, value))
+		if (!set_disk(disk, name, key, value ? value : "on"))
 			usage_error("--disk has no key '%s'", key);
 	}
 	check_disk(disk, "--disk socket", "--disk file");
@@ -298,6 +298,12 @@ static void check_paths(const struct blk_options *opt)
 			    !strcmp(opt->disks[i].socket_path, opt->disks[j].socket_path))
 				fatal("%s: named for two disks; give each its own socket",
 				      opt->disks[i].socket_path);
+
+	for (i = 0; i < opt->num_disks; i++)
+		for (j = 0; j < i; j++)
+			if (opt->disks[i].fd >= 0 && opt->disks[i].fd == opt->disks[j].fd)
+				fatal("fd %d: named for two disks; give each its own socket",
+				      opt->disks[i].fd);
 }
 
 void blk_options_parse(struct blk_options *opt, int argc, char **argv)

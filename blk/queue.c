@@ -160,13 +160,20 @@ static unsigned take_all(struct blk_thread *thread)
 
 /* --- reaping --- */
 
-static void poll_ended(struct blk_thread *thread, struct blk_queue *queue)
+/* poll_ended - watch the kick fd again, unless the kernel cannot: to try for ever would only keep
+ * the thread awake. */
+static void poll_ended(struct blk_thread *thread, struct blk_queue *queue, int result)
 {
 	queue->kick_armed = false;
-	if (!queue->stopping) {
-		uring_arm_poll(thread, queue->vq->kick_fd, URING_KICK, queue);
-		queue->kick_armed = true;
+	if (queue->stopping)
+		return;
+	if (result < 0) {
+		vq_break(queue->vq, "kick fd cannot be watched, errno", (unsigned)-result,
+			 queue->vq->size);
+		return;
 	}
+	uring_arm_poll(thread, queue->vq->kick_fd, URING_KICK, queue);
+	queue->kick_armed = true;
 }
 
 static void handle_completion(struct blk_thread *thread, const struct io_uring_cqe *cqe)
@@ -186,7 +193,7 @@ static void handle_completion(struct blk_thread *thread, const struct io_uring_c
 	case URING_KICK:
 		vq_count_add(&queue->vq->count.kicks, 1);
 		if (!(cqe->flags & IORING_CQE_F_MORE))
-			poll_ended(thread, queue);
+			poll_ended(thread, queue, cqe->res);
 		break;
 	case URING_MAIL:
 		if (!(cqe->flags & IORING_CQE_F_MORE))
@@ -206,6 +213,8 @@ static unsigned reap(struct blk_thread *thread)
 
 	if (!uring_pending(thread))
 		return 0;
+	/* Some may have been started in this very pass, and are not to count as done in no time. */
+	thread->now = clock_ticks();
 	io_uring_for_each_cqe(&thread->ring, head, cqe)
 	{
 		handle_completion(thread, cqe);
@@ -223,7 +232,6 @@ static unsigned reap(struct blk_thread *thread)
 static void queue_free(struct blk_queue *queue)
 {
 	munmap(queue->requests, queue->requests_bytes);
-	free(queue->free);
 	free(queue);
 }
 
@@ -288,28 +296,26 @@ static void remove_drained(struct blk_thread *thread)
 int blk_queue_start(struct blk_thread *thread, struct virtqueue *vq, struct blk_image *image,
 		    const struct blk_limits *limits, struct blk_stats *stats)
 {
-	struct blk_queue *queue = calloc(1, sizeof(*queue));
+	struct blk_queue *queue = aligned_alloc(CACHELINE_BYTES, sizeof(*queue));
 	unsigned i;
 
 	if (!queue)
 		return -ENOMEM;
+	memset(queue, 0, sizeof(*queue));
 	queue->vq = vq;
 	queue->thread = thread;
 	queue->image = image;
 	queue->limits = *limits;
 	queue->stats = stats;
 	queue->num_requests = queue->num_free = vq->size;
-	queue->requests_bytes = vq->size * sizeof(struct blk_request);
-	queue->free = calloc(vq->size, sizeof(struct vq_chain *));
+	queue->requests_bytes = vq->size * (sizeof(struct blk_request) + sizeof(queue->free[0]));
 	queue->requests = mmap(NULL, queue->requests_bytes, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (!queue->free || queue->requests == MAP_FAILED) {
-		if (queue->requests != MAP_FAILED)
-			munmap(queue->requests, queue->requests_bytes);
-		free(queue->free);
+	if (queue->requests == MAP_FAILED) {
 		free(queue);
 		return -ENOMEM;
 	}
+	queue->free = (struct vq_chain **)(queue->requests + vq->size);
 	for (i = 0; i < vq->size; i++)
 		queue->free[i] = &queue->requests[vq->size - 1 - i].chain;
 	vq->device_data = queue;
@@ -426,9 +432,12 @@ int blk_thread_start(struct blk_thread *thread, unsigned index,
 	thread->opt = *opt;
 	thread->poll_ticks = clock_ns_to_ticks(opt->poll_us * 1000);
 	snprintf(thread->name, sizeof(thread->name), "blk-io%u", index);
+	thread->queues = calloc(opt->max_queues, sizeof(struct blk_queue *));
+	if (!thread->queues)
+		return -ENOMEM;
 	ret = mailbox_init(&thread->mailbox);
 	if (ret < 0)
-		return ret;
+		goto fail_queues;
 	ret = bounce_init(thread);
 	if (ret < 0)
 		goto fail_mailbox;
@@ -446,6 +455,8 @@ fail_bounce:
 	bounce_free(thread);
 fail_mailbox:
 	mailbox_destroy(&thread->mailbox);
+fail_queues:
+	free(thread->queues);
 	return ret;
 }
 
@@ -460,4 +471,5 @@ void blk_thread_stop(struct blk_thread *thread)
 	pthread_join(thread->pthread, NULL);
 	bounce_free(thread);
 	mailbox_destroy(&thread->mailbox);
+	free(thread->queues);
 }

@@ -17,7 +17,6 @@
 #include "vhost/base/mailbox.h"
 
 #define BLK_BURST          32 /* chains taken in one go */
-#define BLK_THREAD_QUEUES  256 /* queues one thread serves at the most */
 #define BLK_RING_ENTRIES   512 /* submission entries of a thread's io_uring */
 #define BLK_MAX_IN_FLIGHT  3840 /* requests of a thread in the io_uring at a time */
 #define BLK_BOUNCE_BYTES   (256 << 10) /* one bounce buffer */
@@ -25,7 +24,7 @@
 
 /* Counted by the I/O thread, read by the control thread with vq_count(). */
 struct blk_stats {
-	uint64_t ops[BLK_OPS];
+	uint64_t ops[BLK_OPS] cacheline_aligned;
 	uint64_t bytes[BLK_OPS];
 	uint64_t errors[BLK_CAUSES];
 	uint64_t bounced;
@@ -34,14 +33,14 @@ struct blk_stats {
 
 /* One virtqueue as its I/O thread sees it. Made by queue_start, gone after vu_queue_stopped. */
 struct blk_queue {
-	struct virtqueue *vq;
+	struct virtqueue *vq cacheline_aligned;
 	struct blk_thread *thread;
 	struct blk_image *image;
 	struct blk_limits limits;
 	struct blk_stats *stats; /* the disk's, for this queue index; outlives the queue */
 	struct blk_request *requests;
 	size_t requests_bytes; /* of the mapping */
-	struct vq_chain **free; /* stack of vq->size entries */
+	struct vq_chain **free; /* stack of vq->size entries, behind the requests */
 	unsigned num_free;
 	unsigned num_requests;
 	bool stopping;
@@ -63,19 +62,19 @@ struct blk_thread_options {
 	bool busy_poll; /* never sleep while a queue is there */
 	const int *files; /* registered under slots 0..num_files-1 */
 	unsigned num_files;
+	unsigned max_queues; /* queues there can be at a time, of all disks */
 };
 
 struct blk_thread {
 	struct io_uring ring;
 	bool fixed_files;
-	bool deferred; /* DEFER_TASKRUN: completions need an enter */
 	uint64_t now; /* ticks, of this pass */
 	uint64_t poll_ticks;
 	unsigned in_flight; /* requests that were started and have not ended */
 	unsigned num_queues;
 	unsigned num_stopping; /* of queues[] */
 	unsigned num_pollers; /* queues without a kick fd: no sleep */
-	struct blk_queue *queues[BLK_THREAD_QUEUES];
+	struct blk_queue **queues; /* room for opt.max_queues */
 	struct list bounce_free;
 	struct list bounce_waiting; /* requests */
 	bool mail_armed;

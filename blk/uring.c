@@ -11,9 +11,10 @@
 
 #include "vhost/base/log.h"
 
-/* A completion finds room for every request in flight, every kick poll, and the mailbox. */
+/* Room for every request in flight, and for some kicks. More kicks than that wait in the kernel,
+ * which says so by IORING_SQ_CQ_OVERFLOW. */
 #define CQ_ENTRIES 4096
-static_assert(BLK_MAX_IN_FLIGHT + BLK_THREAD_QUEUES <= CQ_ENTRIES, "room for every completion");
+static_assert(BLK_MAX_IN_FLIGHT < CQ_ENTRIES, "room for every request's completion");
 
 /* Best first; each is tried when the kernel refuses the one before. */
 static const struct {
@@ -62,7 +63,6 @@ int uring_setup(struct blk_thread *thread)
 	}
 	if (ret < 0)
 		return ret;
-	thread->deferred = setups[i].flags & IORING_SETUP_TASKRUN_FLAG;
 	if (i > 0)
 		log_info(thread->name, "io_uring: %s", setups[i].name);
 	else

@@ -115,11 +115,28 @@ no_aslr()
     fi
 }
 
+# reserve_huge_pages N - have N pages of 2 MiB free until the gate ends, where that is allowed;
+# tests that need them skip themselves otherwise.
+reserve_huge_pages()
+{
+    local pool=/sys/kernel/mm/hugepages/hugepages-2048kB before free
+
+    [[ -z ${pages_reserved:-} && -w $pool/nr_hugepages ]] || return 0
+    pages_reserved=yes
+    before=$(<$pool/nr_hugepages)
+    free=$(<$pool/free_hugepages)
+    ((free < $1)) || return 0
+    # shellcheck disable=SC2064 # as many as there are now
+    trap "echo $before >$pool/nr_hugepages" EXIT
+    echo $((before + $1 - free)) >$pool/nr_hugepages
+}
+
 # meson_tests DIR LOG [MESON-TEST-OPTION]... - run tests of a build, count each Check and TAP test.
 meson_tests()
 {
     local dir=$1 logbase=$2 status=0
 
+    reserve_huge_pages 64
     no_aslr meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$logbase" "${@:3}" ||
         status=$?
     tests/lib/count-results meson "$dir/meson-logs/$logbase.json" "$dir" >>"$tally"

@@ -210,6 +210,111 @@ START_TEST(nothing_is_lost_between_two_threads)
 }
 END_TEST
 
+/* --- going to sleep at the very moment the other side has something --- */
+
+/* _i of the looped test: packed, event index, the driver goes to sleep and not the device. */
+#define SLEEPERS  8
+#define CALLS     4
+#define ROUNDS    60000u
+#define MAX_DELAY 128u
+#define IMPATIENT 2000u /* spins: the other thread has no CPU */
+
+/* The main thread begins each round, the other ends it; in between each does one thing. */
+static unsigned begun, ended;
+static bool calls;
+static bool idle; /* what the one that goes to sleep was told */
+static struct taken one;
+
+static void wait_for(const unsigned *counter, unsigned value)
+{
+	unsigned spins = 0;
+
+	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) != value)
+		if (++spins % IMPATIENT == 0)
+			sched_yield();
+}
+
+static void delay(unsigned *seed)
+{
+	volatile unsigned n = (unsigned)rand_r(seed) % MAX_DELAY;
+
+	while (n)
+		n = n - 1;
+}
+
+static void *device_rounds(void *arg)
+{
+	unsigned round, seed = 2;
+
+	(void)arg;
+	for (round = 1; round <= ROUNDS; round++) {
+		wait_for(&begun, round);
+		/* What it looks at is in its cache, what it writes is not: the reads overtake. */
+		vq_waiting(&vq, 1);
+		delay(&seed);
+		if (calls) {
+			vq_publish(&vq);
+			vq_notify(&vq);
+		} else {
+			idle = !vq_kicks_on(&vq);
+		}
+		__atomic_store_n(&ended, round, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* Return: was the one that went to sleep woken, or told not to? */
+static bool one_round(unsigned round, unsigned *seed)
+{
+	struct fe_buf buf = {requests_gpa, 8};
+	uint64_t before = vq.count.calls + ring.kicks;
+	int head = fe_ring_add(&ring, &buf, 1, 0);
+
+	pair_check(head >= 0);
+	if (calls) {
+		fe_ring_publish(&ring);
+		pair_check(pair_pop(&one) == 1);
+		vq_push(&vq, one.chain.head, 0);
+	} else {
+		vq_kicks_off(&vq);
+	}
+	__atomic_store_n(&begun, round, __ATOMIC_RELEASE);
+	delay(seed);
+	if (calls) {
+		idle = fe_ring_interrupts_on(&ring);
+	} else {
+		fe_ring_publish(&ring);
+		fe_ring_kick(&ring);
+	}
+	wait_for(&ended, round);
+	if (calls) {
+		fe_ring_interrupts_off(&ring);
+	} else {
+		pair_check(pair_pop(&one) == 1);
+		vq_push(&vq, one.chain.head, 0);
+		vq_publish(&vq);
+	}
+	pair_poll_one();
+	return !idle || vq.count.calls + ring.kicks != before;
+}
+
+START_TEST(one_of_the_two_sees_the_other)
+{
+	unsigned round, seed = 1;
+	pthread_t device;
+
+	pair_make(&(struct pair_options){.packed = _i & 1, .event_idx = _i & 2, .size = 8});
+	pair_alloc(64, &requests_gpa);
+	calls = _i & CALLS;
+	ck_assert_int_eq(pthread_create(&device, NULL, device_rounds, NULL), 0);
+	for (round = 1; round <= ROUNDS; round++)
+		if (!one_round(round, &seed))
+			ck_abort_msg("round %u: asleep, and nobody woke it", round);
+	pthread_join(device, NULL);
+	pair_drop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ring_threads");
@@ -217,6 +322,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 100);
 	tcase_add_loop_test(tc, nothing_is_lost_between_two_threads, 0, VARIANTS);
+	tcase_add_loop_test(tc, one_of_the_two_sees_the_other, 0, SLEEPERS);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

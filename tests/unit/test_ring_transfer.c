@@ -355,33 +355,39 @@ START_TEST(an_interrupt_is_for_what_was_published)
 }
 END_TEST
 
-/* A device that publishes often and decides seldom misses no event, however much has passed. */
-START_TEST(a_late_decision_to_interrupt_sees_all_that_passed)
+static void pass_on(const struct fe_buf *buf, unsigned n)
 {
-	struct fe_buf bufs[2] = {{0, 8}, {0, 8}};
 	struct taken t;
-	unsigned i;
 
-	make(_i, 8);
-	pair_alloc(64, &bufs[0].gpa);
-	bufs[1].gpa = bufs[0].gpa;
-	ck_assert(fe_ring_interrupts_on(&ring));
-	/* 65536 would be lost in a 16-bit count; a split ring's index cannot tell it from none. */
-	for (i = 0; i < (ring.packed ? 65536u : 60000u); i++) {
-		pair_add(bufs, 2, 0);
+	while (n--) {
+		pair_add(buf, 1, 0);
 		pair_check(pair_pop(&t) == 1);
 		vq_push(&vq, t.chain.head, 0);
 		vq_publish(&vq);
 		pair_poll_one();
 	}
-	vq_notify(&vq);
-	ck_assert_uint_eq(pair_eventfd(ring.call_fd), 1);
-	ck_assert(fe_ring_interrupts_on(&ring));
-	pair_add(bufs, 2, 0);
-	ck_assert_int_eq(pair_pop(&t), 1);
-	pair_eventfd(ring.call_fd);
-	use_one(&t);
-	ck_assert_uint_eq(pair_eventfd(ring.call_fd), 1);
+}
+
+/* Who publishes often and decides seldom misses no event, from however many rounds ago. */
+START_TEST(a_late_decision_sees_all_that_passed)
+{
+	struct fe_buf buf = {0, 8};
+	unsigned n;
+
+	make(_i, 4);
+	pair_alloc(64, &buf.gpa);
+	/* 65536 would be lost in a 16-bit count; a split ring's index cannot tell it from none. */
+	for (n = 1; n <= 65536; n = n == 40 ? 65536 : n + 1) {
+		if (n == 65536 && !ring.packed)
+			break;
+		ck_assert(fe_ring_interrupts_on(&ring));
+		ck_assert(!vq_kicks_on(&vq));
+		pass_on(&buf, n);
+		vq_notify(&vq);
+		ck_assert_uint_eq(pair_eventfd(ring.call_fd), 1);
+		fe_ring_kick(&ring);
+		ck_assert_uint_eq(pair_eventfd(ring.kick_fd), 1);
+	}
 	pair_drop();
 }
 END_TEST
@@ -610,7 +616,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_kick_is_for_what_was_published, 0, VARIANTS);
 	tcase_add_loop_test(tc, interrupts_come_only_while_asked_for, 0, VARIANTS);
 	tcase_add_loop_test(tc, an_interrupt_is_for_what_was_published, 0, VARIANTS);
-	tcase_add_loop_test(tc, a_late_decision_to_interrupt_sees_all_that_passed, 0, VARIANTS);
+	tcase_add_loop_test(tc, a_late_decision_sees_all_that_passed, 0, VARIANTS);
 	tcase_add_loop_test(tc, a_stopped_ring_goes_on_where_it_stood, 0, VARIANTS);
 	tcase_add_loop_test(tc, everything_comes_back_whatever_the_order, 0, 5 * VARIANTS);
 	tcase_add_loop_test(tc, nothing_stays_open, 0, VARIANTS);

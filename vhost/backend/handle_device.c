@@ -59,7 +59,8 @@ int vu_set_features(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ri
 		if (!(s->features & VU_BIT(VU_F_PROTOCOL_FEATURES)))
 			s->rings[i]->enabled = true;
 	}
-	log_info(s->dev->name, "features 0x%" PRIx64, s->features);
+	if (log_limited(&s->log_limit, s->dev->name)) /* a guest can reset its driver at any rate */
+		log_info(s->dev->name, "features 0x%" PRIx64, s->features);
 	s->dev->ops->set_features(s->dev, s->features);
 	return 0;
 }

@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -88,9 +89,21 @@ int vu_get_vring_base(struct vu_session *s UNUSED, struct vu_msg *msg, struct vu
 	return 0;
 }
 
+/* is_eventfd - of the fds without a file behind them? Where /proc cannot tell, it is believed. */
+static bool is_eventfd(int fd)
+{
+	static const char name[] = "anon_inode:[eventfd]";
+	char path[32], target[sizeof(name)];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof(target));
+	return n < 0 || (n == sizeof(name) - 1 && !memcmp(target, name, (size_t)n));
+}
+
 /*
  * An eventfd (as every fd without a file behind it) shows no file type. Anything else might
- * block, or mean something else when eight bytes are written to it.
+ * block, mean something else when eight bytes are written to it, or be readable for ever.
  */
 int vu_check_vring_fd(struct vu_session *s, const struct vu_msg *msg, struct vu_ring *ring UNUSED)
 {
@@ -104,6 +117,8 @@ int vu_check_vring_fd(struct vu_session *s, const struct vu_msg *msg, struct vu_
 	if (st.st_mode & S_IFMT)
 		return vu_refuse(s, -EINVAL, "fd of file type 0%o, expected an eventfd",
 				 st.st_mode & S_IFMT);
+	if (!is_eventfd(msg->fds[0]))
+		return vu_refuse(s, -EINVAL, "fd of another kind, expected an eventfd");
 	flags = fcntl(msg->fds[0], F_GETFL);
 	if (flags < 0 || fcntl(msg->fds[0], F_SETFL, flags | O_NONBLOCK) < 0)
 		return vu_refuse(s, -errno, "making its fd non-blocking: %s", strerror(errno));

@@ -181,10 +181,10 @@ void vu_ring_update(struct vu_ring *ring)
  * since the sanitizer looks at atomic ones all the same. */
 __attribute__((no_sanitize("thread"))) unsigned vu_ring_in_flight(const struct vu_ring *ring)
 {
-	const volatile uint64_t *words = ring->vq.in_flight;
+	const volatile uint16_t *in_flight = ring->vq.in_flight;
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < (ring->vq.size + 63u) / 64; i++)
-		count += (unsigned)__builtin_popcountll(words[i]);
+	for (unsigned i = 0; i < ring->vq.size; i++)
+		count += in_flight[i] != 0;
 	return count;
 }

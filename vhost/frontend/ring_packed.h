@@ -43,33 +43,36 @@ static inline uint64_t *fe_packed_word(const struct fe_ring *ring, uint16_t slot
 	return (uint64_t *)(void *)&ring->slots[slot].len;
 }
 
+/* fe_packed_put - the next descriptor of the ring. The first of a batch waits for the publish: a
+ * device that has not seen it does not look at the others. */
+static inline void fe_packed_put(struct fe_ring *ring, const struct vring_desc *from, uint64_t id)
+{
+	uint16_t slot = ring->avail_slot;
+	uint64_t flags = le16toh(from->flags) | ring->avail_bits;
+	uint64_t word = flags << 48 | id << 32 | le32toh(from->len);
+
+	__atomic_store_n(&ring->slots[slot].addr, from->addr, __ATOMIC_RELAXED);
+	if (likely(ring->held_word)) {
+		__atomic_store_n(fe_packed_word(ring, slot), htole64(word), __ATOMIC_RELAXED);
+	} else {
+		ring->held_word = word; /* not 0: AVAIL or USED is set */
+		ring->held_slot = slot;
+	}
+	fe_packed_advance(ring, &ring->avail_slot, &ring->avail_bits, 1);
+}
+
 static inline void fe_packed_stage(struct fe_ring *ring, unsigned head)
 {
+	const struct vring_desc *desc = &ring->desc[head];
 	unsigned left = ring->chains[head].num_desc;
-	unsigned d = head;
 
-	ring->unshown = (uint16_t)(ring->unshown + left);
-	for (;;) {
-		const struct vring_desc *from = &ring->desc[d];
-		uint16_t flags = le16toh(from->flags) | ring->avail_bits;
-		uint64_t word = (uint64_t)flags << 48 | (uint64_t)head << 32 | le32toh(from->len);
-
-		__atomic_store_n(&ring->slots[ring->avail_slot].addr, from->addr, __ATOMIC_RELAXED);
-		/* The first of a batch waits for the publish: a device that has not seen it does
-		 * not look at the others. */
-		if (ring->held_word) {
-			__atomic_store_n(fe_packed_word(ring, ring->avail_slot), htole64(word),
-					 __ATOMIC_RELAXED);
-		} else {
-			ring->held_word = word; /* not 0: AVAIL or USED is set */
-			ring->held_slot = ring->avail_slot;
-		}
-		fe_packed_advance(ring, &ring->avail_slot, &ring->avail_bits, 1);
-		if (--left == 0)
-			break;
-		d = le16toh(from->next);
-	}
 	ring->staged++;
+	ring->unshown = (uint16_t)(ring->unshown + left);
+	fe_packed_put(ring, desc, head);
+	while (unlikely(--left)) {
+		desc = &ring->desc[le16toh(desc->next)];
+		fe_packed_put(ring, desc, head);
+	}
 }
 
 static inline void fe_packed_publish(struct fe_ring *ring)
@@ -89,11 +92,9 @@ static inline void fe_packed_publish(struct fe_ring *ring)
 
 static inline bool fe_packed_kick_wanted(struct fe_ring *ring)
 {
-	/* A whole round has passed every event there can be. */
-	uint16_t passed = (uint16_t)min_of(ring->unkicked, (uint32_t)ring->size);
 	uint16_t position = ring->shown_position;
 	uint16_t flags, event, off;
-	uint32_t both;
+	uint32_t both, passed = ring->unkicked;
 
 	if (!passed)
 		return false;
@@ -106,6 +107,9 @@ static inline bool fe_packed_kick_wanted(struct fe_ring *ring)
 	flags = (uint16_t)(both >> 16) & 3;
 	if (!ring->event_idx || flags != VRING_PACKED_EVENT_FLAG_DESC)
 		return flags != VRING_PACKED_EVENT_FLAG_DISABLE;
+	/* More than a round: an event passed then looks like one to come. */
+	if (unlikely(passed > ring->size))
+		return true;
 	off = event & (uint16_t)~FE_PACKED_WRAP;
 	if ((event ^ position) & FE_PACKED_WRAP)
 		off = (uint16_t)(off - ring->size);

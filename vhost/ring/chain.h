@@ -136,29 +136,29 @@ static inline bool vq_table_indirect(struct virtqueue *vq, struct vq_desc desc,
 	return true;
 }
 
-/* vq_take_head - mark a descriptor index or buffer id in flight. Return: false, and the ring is
- * broken, when it is outside the ring or in flight already. */
-static inline bool vq_take_head(struct virtqueue *vq, uint16_t head)
+/* vq_take_head - mark a descriptor index or buffer id in flight with the ring @entries it takes.
+ * Return: false, and the ring is broken, when it is outside the ring or in flight already. */
+static inline bool vq_take_head(struct virtqueue *vq, uint16_t head, unsigned entries)
 {
-	uint64_t bit = 1ull << (head % 64);
-	uint64_t *word;
-
 	if (unlikely(head >= vq->size)) {
 		vq_break(vq, "head or id outside the ring", head, vq->size);
 		return false;
 	}
-	word = &vq->in_flight[head / 64];
-	if (unlikely(*word & bit)) {
+	if (unlikely(vq->in_flight[head])) {
 		vq_break(vq, "head or id already in flight", head, vq->size);
 		return false;
 	}
-	*word |= bit;
+	vq->in_flight[head] = (uint16_t)entries;
 	return true;
 }
 
-static inline void vq_give_head(struct virtqueue *vq, uint16_t head)
+/* vq_give_head - it is in flight no more. Return: the entries it took. */
+static inline unsigned vq_give_head(struct virtqueue *vq, uint16_t head)
 {
-	vq->in_flight[head / 64] &= ~(1ull << (head % 64));
+	unsigned entries = vq->in_flight[head];
+
+	vq->in_flight[head] = 0;
+	return entries;
 }
 
 #endif

@@ -63,7 +63,7 @@ static inline void packed_advance(const struct virtqueue *vq, uint16_t *slot, bo
 
 static inline bool packed_is_available(uint16_t flags, bool wrap)
 {
-	return !!(flags & PACKED_AVAIL) == wrap && !!(flags & PACKED_USED) != wrap;
+	return (flags & (PACKED_AVAIL | PACKED_USED)) == (wrap ? PACKED_AVAIL : PACKED_USED);
 }
 
 /* Position and wrap counter as an event has them (2.8.14). */
@@ -72,18 +72,29 @@ static inline uint16_t packed_position(uint16_t slot, bool wrap)
 	return (uint16_t)(slot | (wrap ? PACKED_WRAP : 0));
 }
 
+/* packed_has_next - is there a chain to take? */
+static inline bool packed_has_next(const struct virtqueue *vq)
+{
+	uint16_t flags = guest_load16(&packed_slot(vq, vq->next_avail)->flags);
+
+	return likely(!vq->broken) && packed_is_available(flags, vq->avail_wrap);
+}
+
 /* packed_waiting - descriptors available, counted up to @max: at least as many as chains. */
 static inline unsigned packed_waiting(const struct virtqueue *vq, unsigned max)
 {
-	uint16_t slot = vq->next_avail;
+	const struct vring_packed_desc *desc = packed_slot(vq, vq->next_avail);
+	const struct vring_packed_desc *end = packed_slot(vq, vq->size);
 	bool wrap = vq->avail_wrap;
-	unsigned n = 0;
+	unsigned n;
 
 	if (unlikely(vq->broken))
 		return 0;
-	while (n < max && packed_is_available(guest_load16(&packed_slot(vq, slot)->flags), wrap)) {
-		packed_advance(vq, &slot, &wrap, 1);
-		n++;
+	for (n = 0; n < max && packed_is_available(guest_load16(&desc->flags), wrap); n++) {
+		if (unlikely(++desc == end)) {
+			desc = packed_slot(vq, 0);
+			wrap = !wrap;
+		}
 	}
 	return n;
 }
@@ -128,11 +139,12 @@ static inline unsigned packed_collect(struct virtqueue *vq, struct vq_chain *cha
 	struct vq_walk walk = vq_walk_begin(chain);
 	uint16_t slot = vq->next_avail;
 	bool wrap = vq->avail_wrap;
+	unsigned room = vq->room;
 	bool indirect = false;
 	unsigned n = 0;
 
 	for (;;) {
-		if (unlikely(++n > vq->room))
+		if (unlikely(++n > room))
 			return 0;
 		if (unlikely(desc.flags & VRING_DESC_F_INDIRECT))
 			indirect = true;
@@ -151,13 +163,14 @@ static inline unsigned packed_collect(struct virtqueue *vq, struct vq_chain *cha
 	return n;
 }
 
-static inline int packed_pop(struct virtqueue *vq, struct vq_chain *chain)
+static inline __attribute__((always_inline)) int packed_pop(struct virtqueue *vq,
+							    struct vq_chain *chain)
 {
 	struct vq_desc desc;
 	unsigned n = 1;
 	uint16_t id;
 
-	if (!packed_waiting(vq, 1))
+	if (!packed_has_next(vq))
 		return 0;
 	/* Pairs with the driver's write barrier before it sets the first descriptor's flags. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -174,10 +187,9 @@ static inline int packed_pop(struct virtqueue *vq, struct vq_chain *chain)
 		vq_break(vq, "chain longer than the rest of the ring", vq->room + 1u, vq->size);
 		return 0;
 	}
-	if (!vq_take_head(vq, id))
+	if (!vq_take_head(vq, id, n))
 		return 0;
 	chain->head = id;
-	vq->chain_descs[id] = (uint16_t)n;
 	vq->room = (uint16_t)(vq->room - n);
 	packed_advance(vq, &vq->next_avail, &vq->avail_wrap, n);
 	return 1;
@@ -195,9 +207,8 @@ static inline unsigned packed_pop_burst(struct virtqueue *vq, struct vq_chain *c
 
 static inline void packed_unpop(struct virtqueue *vq, const struct vq_chain *chain)
 {
-	unsigned n = vq->chain_descs[chain->head];
+	unsigned n = vq_give_head(vq, chain->head);
 
-	vq_give_head(vq, chain->head);
 	vq->room = (uint16_t)(vq->room + n);
 	if (vq->next_avail < n) {
 		vq->next_avail = (uint16_t)(vq->next_avail + vq->size);
@@ -211,9 +222,8 @@ static inline void packed_push(struct virtqueue *vq, uint16_t id, uint32_t writt
 	uint16_t flags = (uint16_t)((vq->used_wrap ? PACKED_AVAIL | PACKED_USED : 0) |
 				    (written_bytes ? VRING_DESC_F_WRITE : 0));
 	uint64_t word = (uint64_t)flags << 48 | (uint64_t)id << 32 | written_bytes;
-	unsigned n = vq->chain_descs[id];
+	unsigned n = vq_give_head(vq, id);
 
-	vq_give_head(vq, id);
 	vq->room = (uint16_t)(vq->room + n);
 	/* The first of a batch is held back until the publish: a driver that has not seen it does
 	 * not look at the others. */
@@ -240,10 +250,8 @@ static inline void packed_publish(struct virtqueue *vq)
 /* packed_wants_call - after a publish: has the driver asked for an interrupt (2.8.10)? */
 static inline bool packed_wants_call(struct virtqueue *vq)
 {
-	/* A whole round has passed every event there can be. */
-	uint16_t passed = (uint16_t)min_of(vq->unsignalled, (uint32_t)vq->size);
 	uint16_t off_wrap, flags, off;
-	uint32_t event;
+	uint32_t event, passed = vq->unsignalled;
 
 	vq->unsignalled = 0;
 	/* Pairs with the driver's full barrier between arming its event and looking at the next
@@ -254,6 +262,9 @@ static inline bool packed_wants_call(struct virtqueue *vq)
 	flags = (uint16_t)(event >> 16) & 3;
 	if (!vq->event_idx || flags != VRING_PACKED_EVENT_FLAG_DESC)
 		return flags != VRING_PACKED_EVENT_FLAG_DISABLE;
+	/* More than a round: an event passed then looks like one to come. */
+	if (unlikely(passed > vq->size))
+		return true;
 	off = off_wrap & (uint16_t)~PACKED_WRAP;
 	if (!!(off_wrap & PACKED_WRAP) != vq->used_wrap)
 		off = (uint16_t)(off - vq->size);
@@ -278,7 +289,7 @@ static inline bool packed_kicks_on(struct virtqueue *vq)
 					   : VRING_PACKED_EVENT_FLAG_ENABLE);
 	/* Pairs with the driver's full barrier between making available and reading the event. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return packed_waiting(vq, 1) != 0;
+	return packed_has_next(vq);
 }
 
 #endif

@@ -122,7 +122,7 @@ static inline int split_pop(struct virtqueue *vq, struct vq_chain *chain)
 	if (vq->next_avail == vq->avail_idx && !split_refresh(vq))
 		return 0;
 	head = split_avail_head(vq, vq->next_avail);
-	if (!vq_take_head(vq, head))
+	if (!vq_take_head(vq, head, 1))
 		return 0;
 	vq->next_avail++;
 	split_collect(vq, head, chain);
@@ -146,7 +146,7 @@ static inline unsigned split_pop_burst(struct virtqueue *vq, struct vq_chain *co
 		__builtin_prefetch(&vq->desc[heads[i] & vq->mask]);
 	}
 	for (i = 0; i < n; i++) {
-		if (!vq_take_head(vq, heads[i]))
+		if (!vq_take_head(vq, heads[i], 1))
 			break;
 		vq->next_avail++;
 		split_collect(vq, heads[i], chains[i]);

@@ -28,12 +28,9 @@ const char *vq_chain_error_name(enum vq_chain_error error)
 int vq_init(struct virtqueue *vq, const char *device, unsigned index, unsigned max_size)
 {
 	memset(vq, 0, sizeof(*vq));
-	vq->in_flight = calloc((max_size + 63) / 64, sizeof(uint64_t));
-	vq->chain_descs = calloc(max_size, sizeof(uint16_t));
-	if (!vq->in_flight || !vq->chain_descs) {
-		vq_free(vq);
+	vq->in_flight = calloc(max_size, sizeof(vq->in_flight[0]));
+	if (!vq->in_flight)
 		return -ENOMEM;
-	}
 	vq->index = index;
 	vq->call_fd = vq->kick_fd = vq->err_fd = -1;
 	snprintf(vq->name, sizeof(vq->name), "%.20s/q%u", device, index);
@@ -43,9 +40,7 @@ int vq_init(struct virtqueue *vq, const char *device, unsigned index, unsigned m
 void vq_free(struct virtqueue *vq)
 {
 	free(vq->in_flight);
-	free(vq->chain_descs);
 	vq->in_flight = NULL;
-	vq->chain_descs = NULL;
 }
 
 static bool misaligned(const void *p, uintptr_t alignment)
@@ -126,7 +121,7 @@ int vq_attach(struct virtqueue *vq, const struct vq_setup *setup)
 	vq->err_fd = setup->err_fd;
 	vq->kicks_wanted = true;
 	vq->cache = (struct mem_cache){0};
-	memset(vq->in_flight, 0, (size_t)(vq->size + 63) / 64 * sizeof(uint64_t));
+	memset(vq->in_flight, 0, vq->size * sizeof(vq->in_flight[0]));
 	rc = vq->packed ? set_packed_base(vq, setup->base) : set_split_base(vq, setup->base);
 	if (rc)
 		vq_detach(vq);

@@ -126,7 +126,7 @@ struct virtqueue {
 	uint32_t unsignalled; /* packed: descriptors used since the last decision to interrupt */
 	uint16_t room; /* packed: ring entries that no chain in flight holds */
 	struct mem_cache cache;
-	uint64_t *in_flight; /* bit per descriptor index or buffer id: popped and not pushed */
+	uint16_t *in_flight; /* by head or id: ring entries of the chain in flight; 0: none */
 
 	struct vq_counters count cacheline_aligned;
 	struct log_limit log_limit;
