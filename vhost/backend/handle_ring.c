@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "vhost/backend/session.h"
+#include "vhost/base/eventfd.h"
 
 #define UNUSED __attribute__((unused))
 
@@ -163,14 +164,12 @@ static int swap_fd(struct vu_session *s, struct vu_msg *msg, struct vu_ring *rin
 int vu_set_vring_call(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ring,
 		      struct vu_msg *reply UNUSED)
 {
-	const uint64_t one = 1;
 	int rc = swap_fd(s, msg, ring, &ring->call_fd);
 
 	/* An interrupt may have gone to the old fd after the front-end looked there last; one too
-	 * many is harmless. A full counter is an interrupt that waits already. */
-	if (!rc && ring->state != VU_RING_STOPPED && ring->call_fd >= 0 &&
-	    write(ring->call_fd, &one, sizeof(one)) < 0)
-		log_debug(ring->vq.name, "call fd: %s", strerror(errno));
+	 * many is harmless. */
+	if (!rc && ring->state != VU_RING_STOPPED)
+		eventfd_signal(ring->call_fd);
 	return rc;
 }
 

@@ -46,13 +46,18 @@ void mem_table_free(struct mem_table *table)
 	table->regions = NULL;
 }
 
-/* page_size_of - the unit in which @fd can be mapped, or 0 with errno set. */
+/* page_size_of - the unit in which @fd can be mapped, or 0 with errno set. A page of a FUSE file
+ * may never come, and whoever touches it would wait for ever. */
 static uint64_t page_size_of(int fd)
 {
 	struct statfs fs;
 
 	if (fstatfs(fd, &fs) < 0)
 		return 0;
+	if (fs.f_type == FUSE_SUPER_MAGIC) {
+		errno = EINVAL;
+		return 0;
+	}
 	if (fs.f_type == HUGETLBFS_MAGIC)
 		return (uint64_t)fs.f_bsize;
 	return (uint64_t)sysconf(_SC_PAGESIZE);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vhost/base/eventfd.h"
+
 static const char *const chain_error_names[] = {
 	[VQ_CHAIN_OK] = "ok",
 	[VQ_CHAIN_UNMAPPED] = "unmapped address",
@@ -145,20 +147,10 @@ uint32_t vq_base(const struct virtqueue *vq)
 	return vq->packed ? avail | used << 16 : vq->next_avail;
 }
 
-static void signal_eventfd(int fd)
-{
-	uint64_t one = 1;
-
-	/* A full counter (EAGAIN) is a signal that waits already; there is nobody to tell of
-	 * another failure. */
-	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
-		return;
-}
-
 void vq_signal(struct virtqueue *vq)
 {
 	vq_count_add(&vq->count.calls, 1);
-	signal_eventfd(vq->call_fd);
+	eventfd_signal(vq->call_fd);
 }
 
 void vq_break(struct virtqueue *vq, const char *what, unsigned got, unsigned expected)
@@ -166,7 +158,7 @@ void vq_break(struct virtqueue *vq, const char *what, unsigned got, unsigned exp
 	vq->broken = true;
 	vq->avail_idx = vq->next_avail;
 	vq_count_add(&vq->count.ring_errors, 1);
-	signal_eventfd(vq->err_fd);
+	eventfd_signal(vq->err_fd);
 	log_warn_limited(&vq->log_limit, vq->name,
 			 "%s: got %u, queue size %u; the ring stops until it is set up anew", what,
 			 got, expected);

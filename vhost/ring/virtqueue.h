@@ -233,7 +233,7 @@ static inline void vq_publish(struct virtqueue *vq)
 	}
 }
 
-/* vq_signal - interrupt the driver whether it asked or not: one write to the call eventfd. */
+/* vq_signal - interrupt the driver whether it asked or not: one system call, which never waits. */
 void vq_signal(struct virtqueue *vq);
 
 /* vq_notify - interrupt the driver if it wants to hear of what was published since last time. */

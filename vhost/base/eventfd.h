@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * eventfd.h - signal an eventfd that a peer gave us, without ever waiting for the peer.
+ * Layer L0. Any thread.
+ */
+#ifndef RINGSIDE_BASE_EVENTFD_H
+#define RINGSIDE_BASE_EVENTFD_H
+
+/*
+ * eventfd_signal - add 1 to the counter of eventfd @fd; -1 does nothing.
+ *
+ * write(2) waits while the counter is full, unless O_NONBLOCK is set, and a peer shares both the
+ * counter and that flag. So the kernel is asked to signal it itself, as the completion of an AIO
+ * request (io_submit(2), IOCB_FLAG_RESFD), which never waits: a full counter stays full. About
+ * 0.5 us. Where AIO is not to be had, write(2) it is.
+ *
+ * The first call of a thread sets its AIO context up.
+ */
+void eventfd_signal(int fd);
+
+#endif
