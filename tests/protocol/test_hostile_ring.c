@@ -340,6 +340,7 @@ START_TEST(h25_an_eventfd_that_blocks_holds_nothing_up)
 	accepted(with_fd(fd_message(_i), fd));
 	/* The back-end may have made it non-blocking; the flag is ours as much as its. */
 	ck_assert_int_eq(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
+	fe_ring_interrupts_on(&rig.ring[0]);
 	rig_submit(0);
 	if (fd_message(_i) != VU_SET_VRING_KICK)
 		wait_for(rig.in[0].host[1] == rig.out[0].host[1]);
