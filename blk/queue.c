@@ -116,12 +116,19 @@ static unsigned queue_take(struct blk_queue *queue, struct vq_chain **taken)
 	return got;
 }
 
-/* queue_pass - take a burst and start it. Return: how many requests it had. */
+/*
+ * queue_pass - take a burst and start it. Return: how many requests it had.
+ *
+ * The first request is submitted at once, then two together, then four: the device works on it
+ * while the rest is being prepared, and a burst still costs few system calls. Submitting a burst
+ * of 32 as one left a virtual disk idle for a tenth of the time.
+ */
 static unsigned queue_pass(struct blk_thread *thread, struct blk_queue *queue)
 {
 	const struct blk_backend *backend = queue->image->backend;
 	struct vq_chain *taken[BLK_BURST];
 	struct burst burst = {0};
+	unsigned together = 1;
 	unsigned i, n;
 
 	n = queue_take(queue, taken);
@@ -139,6 +146,7 @@ static unsigned queue_pass(struct blk_thread *thread, struct blk_queue *queue)
 			request_done(req);
 		} else {
 			thread->in_flight++;
+			together = uring_flush_at(thread, together);
 		}
 	}
 	if (queue->staged) {

@@ -31,6 +31,16 @@ void uring_use_file(const struct blk_thread *thread, struct io_uring_sqe *sqe,
 /* uring_flush - submit what is queued, without waiting. */
 void uring_flush(struct blk_thread *thread);
 
+/* uring_flush_at - submit what is queued if it is @entries or more. Return: at how many to do so
+ * the next time. */
+static inline unsigned uring_flush_at(struct blk_thread *thread, unsigned entries)
+{
+	if (io_uring_sq_ready(&thread->ring) < entries)
+		return entries;
+	uring_flush(thread);
+	return entries * 2;
+}
+
 /* uring_pending - may there be completions to reap? Runs deferred work when there is some. */
 bool uring_pending(struct blk_thread *thread);
 
