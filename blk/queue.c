@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * queue.c - the I/O thread: takes chains from its queues, starts them, reaps completions,
- * publishes, and decides when to sleep. Layer L5.
- *
- * One thread owns one io_uring and any number of queues. While there is work, or was within
- * --poll-us, it spins over the available indices and the completion ring, and drivers are asked
- * not to kick. Before it sleeps it asks for kicks, looks once more, and waits in the io_uring for
- * a completion: of I/O, of a poll on a kick eventfd, or of one on its mailbox.
+ * queue.c - the queues of an I/O thread: take chains and start them, reap completions, publish;
+ * and how a queue comes and goes. thread.c calls it, pass after pass. Layer L5.
  */
 #include "blk/queue.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -156,7 +150,7 @@ static unsigned queue_pass(struct blk_thread *thread, struct blk_queue *queue)
 	return n;
 }
 
-static unsigned take_all(struct blk_thread *thread)
+unsigned blk_queues_take(struct blk_thread *thread)
 {
 	unsigned i, n = 0;
 
@@ -213,8 +207,7 @@ static void handle_completion(struct blk_thread *thread, const struct io_uring_c
 	}
 }
 
-/* reap - handle the completions that are there, at most a ring full. Return: how many. */
-static unsigned reap(struct blk_thread *thread)
+unsigned blk_queues_reap(struct blk_thread *thread)
 {
 	struct io_uring_cqe *cqe;
 	unsigned head, i, n = 0;
@@ -288,8 +281,7 @@ static void queue_remove(struct blk_thread *thread, unsigned i)
 	vu_queue_stopped(vq);
 }
 
-/* remove_drained - let go of the stopping queues that have nothing under way any more. */
-static void remove_drained(struct blk_thread *thread)
+void blk_queues_remove_drained(struct blk_thread *thread)
 {
 	unsigned i = thread->num_queues;
 
@@ -339,145 +331,4 @@ void blk_queue_stop(struct blk_queue *queue)
 void blk_queue_set_capacity(struct blk_queue *queue, uint64_t sectors)
 {
 	__atomic_store_n(&queue->limits.capacity_sectors, sectors, __ATOMIC_RELAXED);
-}
-
-/* --- the thread --- */
-
-/* kicks_on - ask every driver to kick. Return: false when one has chains waiting already. */
-static bool kicks_on(struct blk_thread *thread)
-{
-	bool quiet = true;
-	unsigned i;
-
-	/* Nothing can be taken now: a completion is what to wait for. */
-	if (thread->in_flight + BLK_BURST > BLK_MAX_IN_FLIGHT)
-		return true;
-	for (i = 0; i < thread->num_queues; i++) {
-		struct blk_queue *queue = thread->queues[i];
-
-		/* A queue whose every request is in flight is woken by one of them. */
-		if (!queue->stopping && queue->num_free && vq_kicks_on(queue->vq))
-			quiet = false;
-	}
-	return quiet;
-}
-
-/* kicks_off - awake and polling: no driver needs to kick. */
-static void kicks_off(struct blk_thread *thread)
-{
-	unsigned i;
-
-	for (i = 0; i < thread->num_queues; i++)
-		vq_kicks_off(thread->queues[i]->vq);
-}
-
-static bool may_sleep(const struct blk_thread *thread, uint64_t idle_since)
-{
-	if (thread->num_pollers || (thread->opt.busy_poll && thread->num_queues))
-		return false;
-	return !thread->num_queues || thread->now - idle_since >= thread->poll_ticks;
-}
-
-static void run(struct blk_thread *thread)
-{
-	uint64_t idle_since = clock_ticks();
-
-	while (!thread->quit) {
-		unsigned work;
-
-		thread->now = clock_ticks();
-		if (unlikely(!thread->mail_armed)) {
-			uring_arm_poll(thread, thread->mailbox.event_fd, URING_MAIL, thread);
-			thread->mail_armed = true;
-		}
-		work = take_all(thread);
-		uring_flush(thread);
-		work += reap(thread);
-		if (unlikely(thread->num_stopping))
-			remove_drained(thread);
-		if (work)
-			idle_since = thread->now;
-		else if (!may_sleep(thread, idle_since))
-			__builtin_ia32_pause();
-		else if (kicks_on(thread)) {
-			uring_wait(thread);
-			kicks_off(thread);
-			idle_since = clock_ticks();
-		}
-	}
-}
-
-static void *thread_main(void *arg)
-{
-	struct blk_thread *thread = arg;
-	int ret;
-
-	pthread_setname_np(pthread_self(), thread->name);
-	if (thread->opt.cpu >= 0) {
-		ret = affinity_pin_self(thread->opt.cpu);
-		if (ret < 0)
-			log_warn(thread->name, "cannot be pinned to CPU %d: %s", thread->opt.cpu,
-				 strerror(-ret));
-	} else {
-		affinity_run_on_node(thread->opt.node);
-	}
-	thread->error = uring_setup(thread);
-	sem_post(&thread->started);
-	if (thread->error)
-		return NULL;
-	run(thread);
-	uring_teardown(thread);
-	return NULL;
-}
-
-int blk_thread_start(struct blk_thread *thread, unsigned index,
-		     const struct blk_thread_options *opt)
-{
-	int ret;
-
-	memset(thread, 0, sizeof(*thread));
-	thread->index = index;
-	thread->opt = *opt;
-	thread->poll_ticks = clock_ns_to_ticks(opt->poll_us * 1000);
-	snprintf(thread->name, sizeof(thread->name), "blk-io%u", index);
-	thread->queues = calloc(opt->max_queues, sizeof(struct blk_queue *));
-	if (!thread->queues)
-		return -ENOMEM;
-	ret = mailbox_init(&thread->mailbox);
-	if (ret < 0)
-		goto fail_queues;
-	ret = bounce_init(thread);
-	if (ret < 0)
-		goto fail_mailbox;
-	sem_init(&thread->started, 0, 0);
-	ret = -pthread_create(&thread->pthread, NULL, thread_main, thread);
-	if (ret < 0)
-		goto fail_bounce;
-	while (sem_wait(&thread->started) < 0)
-		;
-	if (!thread->error)
-		return 0;
-	ret = thread->error;
-	pthread_join(thread->pthread, NULL);
-fail_bounce:
-	bounce_free(thread);
-fail_mailbox:
-	mailbox_destroy(&thread->mailbox);
-fail_queues:
-	free(thread->queues);
-	return ret;
-}
-
-static void thread_quit(struct mail *mail)
-{
-	container_of(mail, struct blk_thread, quit_mail)->quit = true;
-}
-
-void blk_thread_stop(struct blk_thread *thread)
-{
-	mailbox_post(&thread->mailbox, &thread->quit_mail, thread_quit);
-	pthread_join(thread->pthread, NULL);
-	bounce_free(thread);
-	mailbox_destroy(&thread->mailbox);
-	free(thread->queues);
 }

@@ -114,4 +114,16 @@ void blk_queue_stop(struct blk_queue *queue);
  * blk_queue_start and blk_queue_stop. */
 void blk_queue_set_capacity(struct blk_queue *queue, uint64_t sectors);
 
+/* One pass of the thread's loop; I/O thread. */
+
+/* blk_queues_take - start what waits in every queue, a burst of each. Return: requests started. */
+unsigned blk_queues_take(struct blk_thread *thread);
+
+/* blk_queues_reap - handle the completions that are there, at most a ring full, and publish what
+ * ended. Return: completions. */
+unsigned blk_queues_reap(struct blk_thread *thread);
+
+/* blk_queues_remove_drained - let go of stopping queues that have nothing under way any more. */
+void blk_queues_remove_drained(struct blk_thread *thread);
+
 #endif
