@@ -37,15 +37,13 @@ static void request_done(struct blk_request *req)
 	queue->free[queue->num_free++] = &req->chain;
 }
 
-/* count_done - a request that was under way; those that end where they start are counted by
- * the burst. */
-static void count_done(struct blk_thread *thread, struct blk_request *req)
+/* count_done - @n requests of one operation ended, each after @ns. */
+static void count_done(struct blk_stats *stats, unsigned op, uint64_t n, uint64_t bytes,
+		       uint64_t ns)
 {
-	struct blk_stats *stats = req->queue->stats;
-
-	vq_count_add(&stats->ops[req->op], 1);
-	vq_count_add(&stats->bytes[req->op], req->data_bytes);
-	hist_add(&stats->latency[req->op], clock_ticks_to_ns(thread->now - req->start_ticks), 1);
+	vq_count_add(&stats->ops[op], n);
+	vq_count_add(&stats->bytes[op], bytes);
+	hist_add(&stats->latency[op], ns, n);
 }
 
 static void queue_publish(struct blk_queue *queue)
@@ -67,13 +65,9 @@ static void burst_count(struct blk_queue *queue, const struct burst *burst, uint
 {
 	unsigned op;
 
-	for (op = 0; op < BLK_OPS; op++) {
-		if (!burst->ops[op])
-			continue;
-		vq_count_add(&queue->stats->ops[op], burst->ops[op]);
-		vq_count_add(&queue->stats->bytes[op], burst->bytes[op]);
-		hist_add(&queue->stats->latency[op], ns, burst->ops[op]);
-	}
+	for (op = 0; op < BLK_OPS; op++)
+		if (burst->ops[op])
+			count_done(queue->stats, op, burst->ops[op], burst->bytes[op], ns);
 }
 
 static inline struct blk_request *chain_request(struct vq_chain *chain)
@@ -188,7 +182,8 @@ static void handle_completion(struct blk_thread *thread, const struct io_uring_c
 	case URING_REQUEST:
 		if (req->image->backend->complete(thread, req, cqe->res)) {
 			thread->in_flight--;
-			count_done(thread, req);
+			count_done(req->queue->stats, req->op, 1, req->data_bytes,
+				   clock_ticks_to_ns(thread->now - req->start_ticks));
 			request_done(req);
 		}
 		break;
