@@ -48,6 +48,7 @@ struct load_options {
 	bool event_idx;
 	bool indirect;
 	bool packed;
+	bool in_order;
 	bool mem_slots;
 	bool huge;
 	bool ceiling;

@@ -42,6 +42,7 @@ static const char help_text[] =
 	"  --queue-size=N        ring entries, a power of two unless packed (default: what the\n"
 	"                        depth needs, 128 or more)\n"
 	"  --packed=on|off       negotiate VIRTIO_F_RING_PACKED (default off)\n"
+	"  --in-order=on|off     negotiate VIRTIO_F_IN_ORDER (default off)\n"
 	"  --event-idx=on|off    negotiate VIRTIO_RING_F_EVENT_IDX (default on)\n"
 	"  --indirect=on|off     negotiate and use indirect descriptors, as Linux guests do\n"
 	"                        (default on); off: chains of three descriptors\n"
@@ -90,6 +91,7 @@ enum option_id {
 	OPT_POLL,
 	OPT_INTERRUPT,
 	OPT_QUEUE_SIZE,
+	OPT_IN_ORDER,
 	OPT_EVENT_IDX,
 	OPT_INDIRECT,
 	OPT_PACKED,
@@ -124,6 +126,7 @@ static const struct option long_options[] = {
 	{"poll", no_argument, NULL, OPT_POLL},
 	{"interrupt", no_argument, NULL, OPT_INTERRUPT},
 	{"queue-size", required_argument, NULL, OPT_QUEUE_SIZE},
+	{"in-order", required_argument, NULL, OPT_IN_ORDER},
 	{"event-idx", required_argument, NULL, OPT_EVENT_IDX},
 	{"indirect", required_argument, NULL, OPT_INDIRECT},
 	{"packed", required_argument, NULL, OPT_PACKED},
@@ -291,6 +294,9 @@ static bool set_number(struct load_options *o, int id, const char *name, const c
 	case OPT_PACKED:
 		o->packed = on_off(name, arg);
 		return true;
+	case OPT_IN_ORDER:
+		o->in_order = on_off(name, arg);
+		return true;
 	case OPT_MEM_SLOTS:
 		o->mem_slots = on_off(name, arg);
 		return true;
@@ -368,6 +374,9 @@ static void check_together(const struct load_options *o)
 		usage_error("--verify: there must be writes (--rw=write, randwrite, rw, randrw)");
 	if (o->verify && o->ceiling)
 		usage_error("--verify: not with --ceiling, which keeps nothing");
+	if (o->in_order && o->ceiling)
+		usage_error(
+			"--in-order: not with --ceiling, which hands requests back by their ids");
 	if (o->ceiling && o->interrupt)
 		usage_error("--interrupt: not with --ceiling, which only polls");
 	if (!o->packed && (o->queue_size & (o->queue_size - 1)))

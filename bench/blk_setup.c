@@ -163,6 +163,7 @@ static void make_queue(struct load *load, unsigned index, uint64_t features)
 	struct fe_ring_options ring = {
 		.size = (uint16_t)ring_size(options),
 		.packed = features & VU_BIT(VIRTIO_F_RING_PACKED),
+		.in_order = features & VU_BIT(VIRTIO_F_IN_ORDER),
 		.event_idx = features & VU_BIT(VIRTIO_RING_F_EVENT_IDX),
 		.indirect = features & VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) ? CHAIN_DESCS : 0,
 	};
@@ -256,6 +257,8 @@ void load_connect(struct load *load)
 		wanted |= VU_BIT(VIRTIO_RING_F_INDIRECT_DESC);
 	if (options->packed)
 		wanted |= VU_BIT(VIRTIO_F_RING_PACKED);
+	if (options->in_order)
+		wanted |= VU_BIT(VIRTIO_F_IN_ORDER);
 	if (options->mem_slots)
 		protocol |= VU_BIT(VU_PF_CONFIGURE_MEM_SLOTS);
 	check(load, "negotiation", fe_negotiate(&load->fe, wanted, protocol));
@@ -264,6 +267,9 @@ void load_connect(struct load *load)
 		      options->socket_path);
 	if (options->packed && !(load->fe.features & VU_BIT(VIRTIO_F_RING_PACKED)))
 		fatal("%s: the back-end does not offer packed rings (--packed=off)",
+		      options->socket_path);
+	if (options->in_order && !(load->fe.features & VU_BIT(VIRTIO_F_IN_ORDER)))
+		fatal("%s: the back-end does not offer to use requests in order (--in-order=off)",
 		      options->socket_path);
 	if (options->flush_every && !(load->fe.features & VU_BIT(VIRTIO_BLK_F_FLUSH)))
 		fatal("--flush-every: the back-end does not offer flushes");

@@ -25,6 +25,7 @@ static struct iovec iovs[MAX_BURST][CHAIN_DESCS];
 static struct vq_chain chains[MAX_BURST];
 static struct vq_chain *chain_list[MAX_BURST];
 static unsigned heads[MAX_BURST];
+static struct fe_used used[MAX_BURST]; /* not local: all of it is to be written */
 
 /* What a device does to a burst besides its own work. Return: chains served. */
 static __attribute__((noinline)) unsigned device_pass(unsigned burst)
@@ -52,8 +53,6 @@ static __attribute__((noinline)) void driver_pass(unsigned burst)
 
 static __attribute__((noinline)) unsigned driver_poll(unsigned burst)
 {
-	struct fe_used used[MAX_BURST];
-
 	return (unsigned)fe_ring_poll(&ring, used, burst);
 }
 

@@ -29,6 +29,8 @@ static uint64_t offered_features(const struct blk_disk *disk)
 			    BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_CONFIG_WCE) |
 			    BIT(VIRTIO_BLK_F_MQ);
 
+	if (disk->opt->in_order)
+		features |= BIT(VIRTIO_F_IN_ORDER);
 	if (disk->image.read_only)
 		features |= BIT(VIRTIO_BLK_F_RO);
 	if (disk->image.can_discard)
@@ -171,12 +173,27 @@ static void disk_queue_stop(struct vu_device *dev, struct virtqueue *vq)
 		vu_queue_stopped(vq);
 }
 
-static void disk_disconnected(struct vu_device *dev)
+static void disk_reset(struct vu_device *dev)
 {
 	struct blk_disk *disk = disk_of(dev);
 
 	disk->writeback = disk->opt->writeback;
-	disk->features = 0;
+}
+
+static void disk_disconnected(struct vu_device *dev)
+{
+	disk_reset(dev);
+	disk_of(dev)->features = 0;
+}
+
+static ssize_t disk_save_state(struct vu_device *dev, uint8_t *out, size_t max)
+{
+	return blk_state_save(disk_of(dev), out, max);
+}
+
+static int disk_load_state(struct vu_device *dev, const uint8_t *data, size_t size)
+{
+	return blk_state_load(disk_of(dev), data, size);
 }
 
 static const struct vu_device_ops disk_ops = {
@@ -186,6 +203,9 @@ static const struct vu_device_ops disk_ops = {
 	.queue_start = disk_queue_start,
 	.queue_stop = disk_queue_stop,
 	.disconnected = disk_disconnected,
+	.reset = disk_reset,
+	.save_state = disk_save_state,
+	.load_state = disk_load_state,
 };
 
 int blk_disk_open(struct blk_disk *disk, unsigned index, const struct blk_disk_options *opt,
@@ -214,6 +234,7 @@ int blk_disk_serve(struct blk_disk *disk, struct loop *loop, struct blk_thread *
 	disk->dev.ops = &disk_ops;
 	disk->dev.features = offered_features(disk);
 	disk->dev.num_queues = disk->opt->num_queues;
+	disk->dev.max_iov = BLK_MAX_IOV;
 	disk->dev.config_bytes = offsetof(struct virtio_blk_config, max_secure_erase_sectors);
 	vu_device_init(&disk->dev, loop);
 	return 0;

@@ -39,6 +39,11 @@ int blk_disk_serve(struct blk_disk *disk, struct loop *loop, struct blk_thread *
  * backend of fixed size), -EINVAL (smaller, or no multiple of a block), -errno. */
 int blk_disk_resize(struct blk_disk *disk);
 
+/* blk_state_save, blk_state_load - for a migration; see the operations save_state and load_state of
+ * device.h. Return: bytes, or 0; -ENOBUFS, -EBADMSG (no state of a disk like this). */
+ssize_t blk_state_save(const struct blk_disk *disk, uint8_t *out, size_t max);
+int blk_state_load(struct blk_disk *disk, const uint8_t *data, size_t size);
+
 /* blk_disk_close - after vu_device_close. */
 void blk_disk_close(struct blk_disk *disk);
 

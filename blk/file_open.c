@@ -173,13 +173,14 @@ static int take_lock(struct opening *o)
 	return 0;
 }
 
+/* Syscalls: ioctl(request=BLKGETSIZE64): at a resize */
 static int file_size(const struct blk_image *image, uint64_t *bytes)
 {
 	struct stat st;
 
 	if (image->is_block_device)
 		return ioctl(image->fd, BLKGETSIZE64, bytes) < 0 ? -errno : 0;
-	if (fstat(image->fd, &st) < 0)
+	if (stat_fd(image->fd, &st) < 0)
 		return -errno;
 	*bytes = (uint64_t)st.st_size;
 	return 0;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * main.c - ringside-blk from start to end, in this order: options, images (opened, locked,
- * measured), I/O threads with their io_urings, sockets, service; and back.
+ * main.c - ringside-blk from start to end, in this order: options, broker (forked before it could
+ * inherit anything), images (opened, locked, measured), sockets, privileges dropped, I/O threads
+ * with their io_urings, system calls given up, service; and back.
  * Layer L5, control thread.
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,10 @@
 #include "blk/report.h"
 #include "vhost/base/affinity.h"
 #include "vhost/base/clock.h"
+#include "vhost/base/eventfd.h"
 #include "vhost/base/log.h"
+#include "vhost/base/sandbox.h"
+#include "vhost/wire/broker.h"
 
 struct daemon {
 	struct blk_options opt;
@@ -26,11 +31,15 @@ struct daemon {
 	struct blk_thread *threads;
 	int files[BLK_MAX_DISKS];
 	struct rpc_server *rpc;
+	struct broker *broker; /* NULL: no sandbox */
 	struct blk_report report;
 	struct loop_watch signals;
 };
 
 static struct daemon blk;
+
+/* Made from the comments in the code. */
+extern const struct sandbox_filter blk_syscalls;
 
 /* --- sockets --- */
 
@@ -63,11 +72,28 @@ static const char *fd_advice(int err)
 	}
 }
 
-/* undo_sockets - a start that fails leaves no socket file behind. */
-static void undo_sockets(unsigned num)
+/* close_sockets - and wait until their files are gone. Harmless on what is not open. */
+static void close_sockets(void)
 {
-	while (num-- > 0)
-		endpoint_close(&blk.disks[num].dev.endpoint);
+	unsigned i;
+
+	for (i = 0; i < blk.opt.num_disks; i++)
+		endpoint_close(&blk.disks[i].dev.endpoint);
+	rpc_server_destroy(blk.rpc);
+	broker_stop(blk.broker);
+}
+
+/* give_up - fatal(), once there are sockets: a start that fails leaves no socket file behind. */
+static _Noreturn void printf_like(1, 2) give_up(const char *fmt, ...)
+{
+	char line[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	close_sockets();
+	fatal("%s", line);
 }
 
 static int open_endpoint(struct blk_disk *disk)
@@ -92,10 +118,9 @@ static void open_sockets(void)
 		ret = open_endpoint(disk);
 		if (ret >= 0)
 			continue;
-		undo_sockets(i);
 		if (disk->opt->socket_path)
-			fatal("%.300s: %s", disk->opt->socket_path, endpoint_advice(-ret));
-		fatal("fd %d: %s", disk->opt->fd, fd_advice(-ret));
+			give_up("%.300s: %s", disk->opt->socket_path, endpoint_advice(-ret));
+		give_up("fd %d: %s", disk->opt->fd, fd_advice(-ret));
 	}
 	if (!blk.opt.control_path)
 		return;
@@ -103,10 +128,66 @@ static void open_sockets(void)
 	blk.report.num_disks = blk.opt.num_disks;
 	ret = rpc_server_create(&blk.rpc, blk.loop, blk.opt.control_path, blk_report_methods,
 				blk_report_num_methods, &blk.report);
-	if (ret < 0) {
-		undo_sockets(blk.opt.num_disks);
-		fatal("--control-path=%.300s: %s", blk.opt.control_path, endpoint_advice(-ret));
+	if (ret < 0)
+		give_up("--control-path=%.300s: %s", blk.opt.control_path, endpoint_advice(-ret));
+}
+
+/* --- the sandbox: contract 11 --- */
+
+static void start_broker(void)
+{
+	int ret;
+
+	if (!blk.opt.sandbox) {
+		log_warn("sandbox", "--no-sandbox: a fault in this program is less contained");
+		return;
 	}
+	ret = broker_start(&blk.broker);
+	if (ret < 0)
+		fatal("sandbox: no broker: %s", strerror(-ret));
+}
+
+/* brief_broker - what needs the path of a socket later is the broker's. */
+static int brief_broker(void)
+{
+	unsigned i;
+	int ret = 0;
+
+	for (i = 0; ret == 0 && i < blk.opt.num_disks; i++)
+		ret = endpoint_use_broker(&blk.disks[i].dev.endpoint, blk.broker);
+	if (ret == 0 && blk.rpc)
+		ret = rpc_server_use_broker(blk.rpc, blk.broker);
+	return ret ? ret : broker_seal(blk.broker);
+}
+
+static void drop_privileges(void)
+{
+	int ret;
+
+	if (!blk.opt.sandbox)
+		return;
+	ret = brief_broker();
+	if (ret < 0)
+		give_up("sandbox: the broker has none (%s); --no-sandbox serves without it",
+			strerror(-ret));
+	ret = sandbox_drop_privileges(-1);
+	if (ret < 0)
+		give_up("sandbox: privileges cannot be dropped: %s", strerror(-ret));
+}
+
+/* drop_system_calls - everything is open, and every thread is there. */
+static void drop_system_calls(void)
+{
+	int ret;
+
+	if (!blk.opt.sandbox)
+		return;
+	eventfd_prepare();
+	ret = sandbox_enter(&blk_syscalls);
+	if (ret < 0)
+		give_up("sandbox: the kernel refuses the system call filter (%s); --no-sandbox "
+			"serves without it",
+			strerror(-ret));
 }
 
 /* --- disks and threads --- */
@@ -136,15 +217,13 @@ static void start_threads(void)
 	for (i = 0; i < blk.opt.num_disks; i++)
 		queues += blk.opt.disks[i].num_queues;
 
-	blk.threads = calloc(blk.opt.num_threads, sizeof(*blk.threads));
-	if (!blk.threads)
-		fatal("out of memory");
 	for (i = 0; i < blk.opt.num_threads; i++) {
 		struct blk_thread_options opt = {
 			.cpu = thread_cpu(i),
 			.node = affinity_node_of_disk(blk.files[i % blk.opt.num_disks]),
 			.poll_us = blk.opt.poll_us,
 			.busy_poll = blk.opt.busy_poll,
+			.restricted = blk.opt.sandbox,
 			.files = blk.files,
 			.num_files = blk.opt.num_disks,
 			.max_queues = queues,
@@ -152,10 +231,10 @@ static void start_threads(void)
 
 		ret = blk_thread_start(&blk.threads[i], i, &opt);
 		if (ret < 0)
-			fatal("io_uring cannot be set up: %s%s", strerror(-ret),
-			      ret == -EPERM || ret == -ENOSYS
-				      ? "; see /proc/sys/kernel/io_uring_disabled"
-				      : "; see 'ulimit -l'");
+			give_up("io_uring cannot be set up: %s%s", strerror(-ret),
+				ret == -EPERM || ret == -ENOSYS
+					? "; see /proc/sys/kernel/io_uring_disabled"
+					: "; see 'ulimit -l'");
 	}
 }
 
@@ -163,6 +242,9 @@ static void make_devices(void)
 {
 	unsigned i;
 
+	blk.threads = calloc(blk.opt.num_threads, sizeof(*blk.threads));
+	if (!blk.threads)
+		fatal("out of memory");
 	for (i = 0; i < blk.opt.num_disks; i++)
 		if (blk_disk_serve(&blk.disks[i], blk.loop, blk.threads, blk.opt.num_threads,
 				   i % blk.opt.num_threads) < 0)
@@ -187,6 +269,7 @@ static void close_devices(void)
 			vu_device_close(&blk.disks[i].dev, device_closed);
 }
 
+/* Syscalls: read */
 static void on_signal(struct loop_watch *watch, uint32_t events)
 {
 	struct signalfd_siginfo info;
@@ -243,7 +326,7 @@ static void shut_down(void)
 		blk_thread_stop(&blk.threads[i]);
 	for (i = 0; i < blk.opt.num_disks; i++)
 		blk_disk_close(&blk.disks[i]);
-	rpc_server_destroy(blk.rpc);
+	close_sockets();
 	loop_watch_del(blk.loop, &blk.signals);
 	close_fd(&blk.signals.fd);
 	loop_destroy(blk.loop);
@@ -257,6 +340,7 @@ int main(int argc, char **argv)
 
 	log_init("ringside-blk");
 	blk_options_parse(&blk.opt, argc, argv);
+	start_broker();
 	clock_init();
 	allow_many_fds();
 	ret = loop_create(&blk.loop);
@@ -265,9 +349,12 @@ int main(int argc, char **argv)
 	/* Until the images are open, and a lock may be waited for, a signal ends us as usual. */
 	open_disks();
 	watch_signals();
-	start_threads();
+	affinity_prepare();
 	make_devices();
 	open_sockets();
+	drop_privileges();
+	start_threads();
+	drop_system_calls();
 	for (i = 0; i < blk.opt.num_disks; i++) {
 		blk.disks[i].dev.endpoint.on_exhausted = on_exhausted;
 		vu_device_start(&blk.disks[i].dev);

@@ -39,9 +39,10 @@ static const char help[] =
 	"  --num-queues=N       queues offered, 1 to 256 (default 64; a guest uses any subset)\n"
 	"  --cache=MODE         writeback (default) or writethrough: every write is durable\n"
 	"  --direct=on|off      bypass the host's page cache (default: where FILE allows it)\n"
+	"  --in-order           offer VIRTIO_F_IN_ORDER: requests are answered as they came\n"
 	"Several disks:\n"
 	"  --disk=KEY=VALUE,... one disk more, by the keys socket, client, fd, file, read-only,\n"
-	"                       serial, num-queues, cache, direct\n"
+	"                       serial, num-queues, cache, direct, in-order\n"
 	"All disks:\n"
 	"  --threads=N          I/O threads that share the queues (default 1)\n"
 	"  --cpus=LIST          pin the threads to these CPUs, dealt in turn, such as 2,4-5\n"
@@ -49,6 +50,7 @@ static const char help[] =
 	"  --busy-poll          never sleep while a guest is connected\n"
 	"  --lock-wait=N        seconds to wait for another writer of FILE (default 30)\n"
 	"  --control-path=PATH  answer ringsidectl on this unix socket\n"
+	"  --no-sandbox         keep privileges and system calls that are not needed\n"
 	"  --log-level=LEVEL    error, warn, info (default) or debug\n"
 	"  --print-capabilities what this program can do, as JSON, for libvirt and others\n"
 	"  --version\n"
@@ -66,6 +68,7 @@ enum {
 	OPT_NUM_QUEUES,
 	OPT_CACHE,
 	OPT_DIRECT,
+	OPT_IN_ORDER,
 	OPT_DISK,
 	OPT_THREADS,
 	OPT_CPUS,
@@ -73,6 +76,7 @@ enum {
 	OPT_BUSY_POLL,
 	OPT_LOCK_WAIT,
 	OPT_CONTROL_PATH,
+	OPT_NO_SANDBOX,
 	OPT_LOG_LEVEL,
 	OPT_PRINT_CAPABILITIES,
 	OPT_VERSION,
@@ -89,6 +93,7 @@ static const struct option long_options[] = {
 	{"num-queues", required_argument, NULL, OPT_NUM_QUEUES},
 	{"cache", required_argument, NULL, OPT_CACHE},
 	{"direct", required_argument, NULL, OPT_DIRECT},
+	{"in-order", no_argument, NULL, OPT_IN_ORDER},
 	{"disk", required_argument, NULL, OPT_DISK},
 	{"threads", required_argument, NULL, OPT_THREADS},
 	{"cpus", required_argument, NULL, OPT_CPUS},
@@ -96,6 +101,7 @@ static const struct option long_options[] = {
 	{"busy-poll", no_argument, NULL, OPT_BUSY_POLL},
 	{"lock-wait", required_argument, NULL, OPT_LOCK_WAIT},
 	{"control-path", required_argument, NULL, OPT_CONTROL_PATH},
+	{"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -164,6 +170,8 @@ static bool set_disk(struct blk_disk_options *disk, const char *name, const char
 		disk->writeback = cache_mode(name, value);
 	else if (!strcmp(key, "direct"))
 		disk->image.direct = on_off(name, value) ? BLK_DIRECT_ON : BLK_DIRECT_OFF;
+	else if (!strcmp(key, "in-order"))
+		disk->in_order = on_off(name, value);
 	else
 		return false;
 	return true;
@@ -220,7 +228,8 @@ static void parse_disk(struct blk_options *opt, const char *text)
 		char name[64];
 
 		snprintf(name, sizeof(name), "--disk %s", key);
-		if (!value && strcmp(key, "read-only") && strcmp(key, "client"))
+		if (!value && strcmp(key, "read-only") && strcmp(key, "client") &&
+		    strcmp(key, "in-order"))
 			usage_error("%s needs a value: %s=...", name, key);
 		if (!set_disk(disk, name, key, value ? value : "on"))
 			usage_error("--disk has no key '%s'", key);
@@ -255,6 +264,9 @@ static void set_global(struct blk_options *opt, int c, unsigned *lock_wait_s)
 		break;
 	case OPT_CONTROL_PATH:
 		opt->control_path = optarg;
+		break;
+	case OPT_NO_SANDBOX:
+		opt->sandbox = false;
 		break;
 	case OPT_LOG_LEVEL:
 		if (log_set_level(optarg) < 0)
@@ -317,11 +329,12 @@ void blk_options_parse(struct blk_options *opt, int argc, char **argv)
 	memset(opt, 0, sizeof(*opt));
 	opt->num_threads = 1;
 	opt->poll_us = DEFAULT_POLL_US;
+	opt->sandbox = true;
 	init_disk(&single);
 	while ((c = getopt_long(argc, argv, "", long_options, &index)) != -1) {
 		char name[64] = "";
 
-		if (c >= OPT_SOCKET_PATH && c <= OPT_DIRECT) {
+		if (c >= OPT_SOCKET_PATH && c <= OPT_IN_ORDER) {
 			snprintf(name, sizeof(name), "--%s", long_options[index].name);
 			set_disk(&single, name, long_options[index].name, optarg);
 			has_single = true;

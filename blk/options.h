@@ -17,6 +17,7 @@ struct blk_disk_options {
 	int fd;
 	bool client; /* connect to socket_path instead of listening */
 	bool writeback;
+	bool in_order; /* offer VIRTIO_F_IN_ORDER */
 	unsigned num_queues;
 	const char *serial; /* at most BLK_ID_BYTES */
 	struct blk_image_options image;
@@ -30,6 +31,7 @@ struct blk_options {
 	uint64_t poll_us;
 	bool busy_poll;
 	const char *control_path; /* NULL: none */
+	bool sandbox;
 };
 
 /*

@@ -149,7 +149,7 @@ unsigned blk_queues_take(struct blk_thread *thread)
 	unsigned i, n = 0;
 
 	for (i = 0; i < thread->num_queues; i++)
-		if (likely(!thread->queues[i]->stopping))
+		if (likely(!thread->queues[i]->stopping) || vq_owes(thread->queues[i]->vq))
 			n += queue_pass(thread, thread->queues[i]);
 	return n;
 }
@@ -283,11 +283,13 @@ void blk_queues_remove_drained(struct blk_thread *thread)
 	while (i-- > 0) {
 		struct blk_queue *queue = thread->queues[i];
 
-		if (queue->stopping && queue->num_free == queue->num_requests && !queue->kick_armed)
+		if (queue->stopping && queue->num_free == queue->num_requests &&
+		    !queue->kick_armed && !vq_owes(queue->vq))
 			queue_remove(thread, i);
 	}
 }
 
+/* Syscalls: mmap(prot!PROT_EXEC) */
 int blk_queue_start(struct blk_thread *thread, struct virtqueue *vq, struct blk_image *image,
 		    const struct blk_limits *limits, struct blk_stats *stats)
 {

@@ -60,6 +60,7 @@ struct blk_thread_options {
 	int node; /* to run on when not pinned, or -1 */
 	uint64_t poll_us; /* look for work this long before sleeping */
 	bool busy_poll; /* never sleep while a queue is there */
+	bool restricted; /* the io_uring is to refuse what is not needed */
 	const int *files; /* registered under slots 0..num_files-1 */
 	unsigned num_files;
 	unsigned max_queues; /* queues there can be at a time, of all disks */

@@ -36,7 +36,8 @@ static void ram_close(struct blk_image *image)
 	munmap(image->ram, image->capacity_bytes);
 }
 
-/* zero - make [offset, offset + bytes) read as zeroes, giving whole pages back. */
+/* zero - make [offset, offset + bytes) read as zeroes, giving whole pages back.
+ * Syscalls: madvise */
 static void zero(uint8_t *ram, uint64_t offset, uint64_t bytes)
 {
 	uint64_t end = offset + bytes;

@@ -17,6 +17,7 @@
 #include "blk/uring.h"
 #include "vhost/base/affinity.h"
 #include "vhost/base/clock.h"
+#include "vhost/base/eventfd.h"
 #include "vhost/base/log.h"
 
 /* kicks_on - ask every driver to kick. Return: false when one has chains waiting already. */
@@ -97,6 +98,7 @@ static void *thread_main(void *arg)
 	} else {
 		affinity_run_on_node(thread->opt.node);
 	}
+	eventfd_prepare();
 	thread->error = uring_setup(thread);
 	sem_post(&thread->started);
 	if (thread->error)

@@ -17,10 +17,11 @@
 static_assert(BLK_MAX_IN_FLIGHT < CQ_ENTRIES, "room for every request's completion");
 
 /* Best first; each is tried when the kernel refuses the one before. */
-static const struct {
+struct setup {
 	unsigned flags;
 	const char *name;
-} setups[] = {
+};
+static const struct setup setups[] = {
 	{IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 		 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
 	 "single issuer, deferred task work"},
@@ -45,40 +46,113 @@ static void register_files(struct blk_thread *thread)
 			 strerror(-ret));
 }
 
-int uring_setup(struct blk_thread *thread)
+/*
+ * Requests to an io_uring do not pass the system call filter, so the ring gets one of its own:
+ * what file.c and the polls and cancels below ask for, and nothing else for ever.
+ */
+static int restrict_ring(struct io_uring *ring)
 {
-	unsigned max_workers[2] = {4, 4};
-	int ret = -EINVAL;
+	static const uint8_t opcodes[] = {
+		IORING_OP_READ,  IORING_OP_WRITE,     IORING_OP_READV,    IORING_OP_WRITEV,
+		IORING_OP_FSYNC, IORING_OP_FALLOCATE, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+	};
+	struct io_uring_restriction rules[ARRAY_SIZE(opcodes) + 2];
+	unsigned n;
+
+	memset(rules, 0, sizeof(rules));
+	for (n = 0; n < ARRAY_SIZE(opcodes); n++) {
+		rules[n].opcode = IORING_RESTRICTION_SQE_OP;
+		rules[n].sqe_op = opcodes[n];
+	}
+	rules[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	rules[n++].sqe_flags = IOSQE_FIXED_FILE;
+	rules[n].opcode = IORING_RESTRICTION_REGISTER_OP; /* liburing does so at the end */
+	rules[n++].register_op = IORING_UNREGISTER_RING_FDS;
+	return io_uring_register_restrictions(ring, rules, n);
+}
+
+/* make_ring - Return: the one of setups[] that the kernel took, or NULL with *@error set. */
+static const struct setup *make_ring(struct blk_thread *thread, unsigned more_flags, int *error)
+{
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(setups); i++) {
 		struct io_uring_params params = {
-			.flags = setups[i].flags,
+			.flags = setups[i].flags | more_flags,
 			.cq_entries = CQ_ENTRIES,
 		};
 
-		ret = io_uring_queue_init_params(BLK_RING_ENTRIES, &thread->ring, &params);
-		if (ret != -EINVAL)
+		*error = io_uring_queue_init_params(BLK_RING_ENTRIES, &thread->ring, &params);
+		if (*error == 0)
+			return &setups[i];
+		if (*error != -EINVAL)
 			break;
 	}
-	if (ret < 0)
-		return ret;
-	if (i > 0)
-		log_info(thread->name, "io_uring: %s", setups[i].name);
-	else
-		log_debug(thread->name, "io_uring: %s", setups[i].name);
+	return NULL;
+}
+
+static void register_all(struct blk_thread *thread)
+{
+	unsigned max_workers[2] = {4, 4};
+
 	io_uring_register_ring_fd(&thread->ring);
 	/* Writes that extend or fill holes go to kernel workers; a few serve as well as many. */
 	io_uring_register_iowq_max_workers(&thread->ring, max_workers);
 	register_files(thread);
+}
+
+/* make_restricted - a ring that begins disabled, so that it can be restricted first. Where it is
+ * enabled is where the kernel says who may submit: this thread. Return: as make_ring. */
+static const struct setup *make_restricted(struct blk_thread *thread, int *error)
+{
+	const struct setup *setup = make_ring(thread, IORING_SETUP_R_DISABLED, error);
+
+	if (!setup)
+		return NULL;
+	*error = restrict_ring(&thread->ring);
+	if (*error == 0) {
+		register_all(thread);
+		*error = io_uring_enable_rings(&thread->ring);
+	}
+	if (*error == 0)
+		return setup;
+	io_uring_queue_exit(&thread->ring);
+	return NULL;
+}
+
+int uring_setup(struct blk_thread *thread)
+{
+	const struct setup *setup = NULL;
+	int ret, refused = 0;
+
+	if (thread->opt.restricted)
+		setup = make_restricted(thread, &refused);
+	if (!setup) {
+		setup = make_ring(thread, 0, &ret);
+		if (!setup)
+			return ret;
+		/* All threads have the same kernel: one line. */
+		if (thread->opt.restricted && thread->index == 0)
+			log_warn("sandbox",
+				 "io_uring is not restricted (%s; kernel before 5.10?): requests "
+				 "to it do not pass the system call filter",
+				 strerror(-refused));
+		register_all(thread);
+	}
+	if (setup != &setups[0])
+		log_info(thread->name, "io_uring: %s", setup->name);
+	else
+		log_debug(thread->name, "io_uring: %s", setup->name);
 	return 0;
 }
 
+/* Syscalls: io_uring_register(opcode=IORING_UNREGISTER_RING_FDS): our short name of the ring */
 void uring_teardown(struct blk_thread *thread)
 {
 	io_uring_queue_exit(&thread->ring);
 }
 
+/* Syscalls: io_uring_enter */
 void uring_flush(struct blk_thread *thread)
 {
 	int ret;

@@ -13,7 +13,8 @@ enum uring_tag { URING_REQUEST, URING_KICK, URING_MAIL, URING_CANCEL, URING_TAG_
 
 /*
  * uring_setup - make the thread's ring. Asks for SINGLE_ISSUER, DEFER_TASKRUN and registered
- * files, and does with less on kernels that refuse.
+ * files, and does with less on kernels that refuse. With opt.restricted the ring takes no other
+ * requests than ours.
  * Return: 0 or -errno of io_uring_setup(2).
  */
 int uring_setup(struct blk_thread *thread);

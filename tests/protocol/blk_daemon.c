@@ -4,7 +4,6 @@
  */
 #include "tests/protocol/blk_daemon.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -13,6 +12,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+
+#include "tests/protocol/footprint.h"
 
 #define CONTROL  "ctl.sock"
 #define MAX_ARGS 24
@@ -194,30 +195,7 @@ pid_t blkd_pid(void)
 
 uint64_t blkd_cpu_ns(void)
 {
-	char path[300];
-	uint64_t sum = 0;
-	struct dirent *task;
-	DIR *tasks;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", daemon_pid);
-	tasks = opendir(path);
-	ck_assert_ptr_nonnull(tasks);
-	while ((task = readdir(tasks))) {
-		unsigned long long ns;
-		FILE *file;
-
-		if (task->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/schedstat", daemon_pid,
-			 task->d_name);
-		file = fopen(path, "re");
-		ck_assert_ptr_nonnull(file);
-		ck_assert_int_eq(fscanf(file, "%llu", &ns), 1);
-		fclose(file);
-		sum += ns;
-	}
-	closedir(tasks);
-	return sum;
+	return cpu_ns(daemon_pid);
 }
 
 bool blkd_logged(const char *text)

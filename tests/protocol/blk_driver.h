@@ -11,12 +11,13 @@
 #include "tests/protocol/blk_daemon.h"
 #include "vhost/frontend/frontend.h"
 
-#define SECTOR          512u
-#define DISK_RING_SIZE  128
-#define DISK_SLOTS      32 /* requests in flight */
-#define DISK_DATA_BYTES (16u << 20)
-#define DISK_GPA        0x40000000ull
-#define DISK_MEM_BYTES  (DISK_DATA_BYTES + (2u << 20))
+#define SECTOR           512u
+#define DISK_RING_SIZE   128
+#define DISK_SLOTS       32 /* requests in flight */
+#define DISK_DATA_BYTES  (16u << 20)
+#define DISK_GPA         0x40000000ull
+#define DISK_MEM_BYTES   (DISK_DATA_BYTES + (2u << 20))
+#define DISK_GUARD_BYTES 65536u /* of the file before and after, which are not guest memory */
 
 /* What is in guest memory for one request. */
 struct disk_slot {
@@ -27,7 +28,8 @@ struct disk_slot {
 
 struct disk {
 	struct fe fe;
-	struct fe_memory mem;
+	struct fe_memory mem; /* guest memory, with the guards */
+	uint8_t *ram; /* without: DISK_MEM_BYTES */
 	struct fe_ring ring;
 	struct fe_mem slots_mem; /* DISK_SLOTS of struct disk_slot */
 	struct fe_mem data_mem; /* DISK_DATA_BYTES, page aligned */
@@ -39,13 +41,17 @@ struct disk {
 };
 
 /* disk_open - connect to @socket with every feature but @without, and start the ring.
- * disk_adopt - the same over a connected socket. */
+ * disk_open_packed - the same with a packed ring. disk_adopt - over a connected socket. */
 void disk_open(struct disk *disk, const char *socket, uint64_t without);
+void disk_open_packed(struct disk *disk, const char *socket, uint64_t without);
 void disk_adopt(struct disk *disk, int sock);
 
 /* disk_close - stop the ring, hang up. disk_drop - hang up at once. Both free everything. */
 void disk_close(struct disk *disk);
 void disk_drop(struct disk *disk);
+
+/* disk_region - guest memory as the back-end was told of it. */
+struct vu_region disk_region(const struct disk *disk);
 
 /* disk_buf - @bytes at @offset of the data memory, as a buffer. */
 struct fe_buf disk_buf(const struct disk *disk, uint32_t offset, uint32_t bytes);

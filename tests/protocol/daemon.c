@@ -8,6 +8,7 @@
 #include <check.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,7 @@ static void take_chains(struct echo_queue *q)
 		if (!vq_pop(q->vq, chain))
 			break;
 		q->num_held++;
+		count_up(q->echo->popped);
 	}
 }
 
@@ -204,6 +206,60 @@ static void disconnected(struct vu_device *dev)
 	count_up(e->disconnects);
 }
 
+static void reset(struct vu_device *dev)
+{
+	struct echo *e = echo_of(dev);
+
+	ck_assert_uint_eq(echo_count(e, starts), echo_count(e, stops));
+	count_up(e->resets);
+}
+
+static ssize_t save_state(struct vu_device *dev, uint8_t *out, size_t max)
+{
+	struct echo *e = echo_of(dev);
+	size_t bytes = echo_count(e, state_bytes);
+
+	ck_assert_uint_eq(echo_count(e, starts), echo_count(e, stops));
+	if (bytes > max)
+		return -ENOBUFS;
+	for (size_t i = 0; i < bytes; i++)
+		out[i] = echo_state_byte(echo_count(e, state_seed), i);
+	return (ssize_t)bytes;
+}
+
+static int load_state(struct vu_device *dev, const uint8_t *data, size_t size)
+{
+	struct echo *e = echo_of(dev);
+
+	ck_assert_uint_eq(echo_count(e, starts), echo_count(e, stops));
+	if (size < 2)
+		return -EBADMSG;
+	for (size_t i = 0; i < size; i++) {
+		if (data[i] != echo_state_byte(data[1], i))
+			return -EBADMSG;
+	}
+	__atomic_store_n(&e->state_seed, data[1], __ATOMIC_RELEASE);
+	__atomic_store_n(&e->state_bytes, size, __ATOMIC_RELEASE);
+	count_up(e->loads);
+	return 0;
+}
+
+static int send_rarp(struct vu_device *dev, const uint8_t mac[6])
+{
+	struct echo *e = echo_of(dev);
+	uint64_t value = 0;
+
+	memcpy(&value, mac, 6);
+	__atomic_store_n(&e->mac, value, __ATOMIC_RELEASE);
+	return value ? 0 : -EINVAL;
+}
+
+static int set_mtu(struct vu_device *dev, uint16_t mtu)
+{
+	__atomic_store_n(&echo_of(dev)->mtu, mtu, __ATOMIC_RELEASE);
+	return mtu == ECHO_BAD_MTU ? -EINVAL : 0;
+}
+
 static const struct vu_device_ops ops = {
 	.get_config = get_config,
 	.set_config = set_config,
@@ -211,9 +267,14 @@ static const struct vu_device_ops ops = {
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
 	.disconnected = disconnected,
+	.reset = reset,
+	.save_state = save_state,
+	.load_state = load_state,
+	.send_rarp = send_rarp,
+	.set_mtu = set_mtu,
 };
 
-static const struct vu_device_ops read_only_ops = {
+static const struct vu_device_ops plain_ops = {
 	.get_config = get_config,
 	.set_features = set_features,
 	.queue_start = queue_start,
@@ -234,7 +295,7 @@ static void echo_start(struct daemon *d, unsigned n, const struct echo_options *
 	for (unsigned i = 0; i < sizeof(e->config); i++)
 		e->config[i] = (uint8_t)(i + 1);
 	e->dev.name = n ? "echo1" : "echo0";
-	e->dev.ops = options->read_only_config ? &read_only_ops : &ops;
+	e->dev.ops = options->plain ? &plain_ops : &ops;
 	e->dev.features = VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
 			  VU_BIT(VIRTIO_RING_F_EVENT_IDX);
 	if (options->packed)
@@ -242,6 +303,7 @@ static void echo_start(struct daemon *d, unsigned n, const struct echo_options *
 	e->dev.num_queues = options->num_queues ? options->num_queues : 1;
 	e->dev.max_ring_size = options->max_ring_size;
 	e->dev.config_bytes = options->no_config ? 0 : sizeof(e->config);
+	e->state_bytes = 100;
 	snprintf(e->path, sizeof(e->path), "%s/%u", d->dir, n);
 	vu_device_init(&e->dev, d->loop);
 	ck_assert_int_eq(endpoint_listen(&e->dev.endpoint, d->loop, e->path, 0600), 0);
@@ -259,6 +321,7 @@ void daemon_start(struct daemon *d, const struct echo_options *options)
 	static const struct echo_options defaults;
 
 	memset(d, 0, sizeof(*d));
+	signal(SIGPIPE, SIG_IGN); /* as every daemon does */
 	snprintf(d->dir, sizeof(d->dir), "/tmp/ringside-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(d->dir));
 	ck_assert_int_eq(loop_create(&d->loop), 0);

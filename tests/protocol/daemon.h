@@ -16,6 +16,7 @@
 #define ECHO_MAX_HELD   64
 #define ECHO_MAX_IOV    8
 #define DAEMON_DEVICES  2
+#define ECHO_BAD_MTU    1280 /* the device refuses it */
 
 struct echo;
 
@@ -39,7 +40,7 @@ struct echo_options {
 	unsigned num_queues;
 	unsigned max_ring_size;
 	bool no_config;
-	bool read_only_config;
+	bool plain; /* no operation that is optional: read-only configuration, no state, ... */
 	bool packed; /* offer packed rings */
 	uint16_t ring_size; /* of the front-end's rings; 0: RIG_RING_SIZE */
 	bool stop_inside; /* no thread serves the queue; queue_stop answers before it returns */
@@ -54,12 +55,19 @@ struct echo {
 
 	/* Written by one thread, read by the test: atomic. */
 	bool hold; /* keep what is popped in flight */
+	unsigned popped; /* chains */
 	unsigned starts;
 	unsigned stops;
 	unsigned disconnects;
 	unsigned config_writes;
 	uint64_t features;
 	unsigned closed;
+	unsigned resets;
+	unsigned loads;
+	size_t state_bytes; /* what is saved, and was loaded: echo_state_byte() of the seed */
+	uint8_t state_seed;
+	uint64_t mac; /* of the last SEND_RARP; 0 is refused */
+	uint16_t mtu;
 };
 
 struct daemon {
@@ -76,6 +84,12 @@ void daemon_stop(struct daemon *d);
 
 /* daemon_call - run @fn on the loop thread and wait for it. */
 void daemon_call(struct daemon *d, void (*fn)(void *arg), void *arg);
+
+/* echo_state_byte - byte @i of a state. What differs is refused. */
+static inline uint8_t echo_state_byte(uint8_t seed, size_t i)
+{
+	return i == 0 ? 'E' : i == 1 ? seed : (uint8_t)(seed + i * 7);
+}
 
 /* echo_hold - keep popped chains in flight (true), or finish them (false). Any thread. */
 void echo_hold(struct echo *e, bool hold);

@@ -5,10 +5,9 @@
  */
 #include "tests/protocol/rig.h"
 
-#include <dirent.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 #define ECHO_BYTES 1500
 
@@ -16,22 +15,7 @@ struct rig rig;
 
 struct held held_now(void)
 {
-	struct held now = {0};
-	struct dirent *entry;
-	char line[512];
-	DIR *dir = opendir("/proc/self/fd");
-	FILE *maps;
-
-	ck_assert_ptr_nonnull(dir);
-	while ((entry = readdir(dir)))
-		now.fds += entry->d_name[0] != '.';
-	closedir(dir);
-	maps = fopen("/proc/self/maps", "re");
-	ck_assert_ptr_nonnull(maps);
-	while (fgets(line, sizeof(line), maps))
-		now.maps += strstr(line, "/memfd:") != NULL;
-	fclose(maps);
-	return now;
+	return held_by(getpid());
 }
 
 void rig_setup(const struct echo_options *options)
@@ -60,6 +44,11 @@ void rig_setup(const struct echo_options *options)
 void rig_default(void)
 {
 	rig_setup(NULL);
+}
+
+void rig_packed(void)
+{
+	rig_setup(&(struct echo_options){.packed = true});
 }
 
 void rig_teardown(void)
@@ -141,6 +130,14 @@ void rig_echo(unsigned ring)
 	rig_answer(ring);
 }
 
+void rig_break(unsigned ring)
+{
+	struct fe_ring *r = &rig.ring[ring];
+
+	fe_store16(&r->avail->idx, (uint16_t)(r->published + r->size + 1));
+	fe_ring_notify(r);
+}
+
 void rig_hangup(void)
 {
 	fe_close(&rig.fe);
@@ -150,22 +147,14 @@ void rig_hangup(void)
 /* The back-end closes its end a moment after it has let go of the session. */
 static void nothing_leaked(void)
 {
-	struct held now;
-
-	for (unsigned ms = 0; ms < 5000; ms++) {
-		now = held_now();
-		if (now.fds == rig.before.fds && now.maps == rig.before.maps)
-			return;
-		usleep(1000);
-	}
-	ck_abort_msg("%u fds, expected %u; %u mappings, expected %u", now.fds, rig.before.fds,
-		     now.maps, rig.before.maps);
+	held_back(getpid(), rig.before);
 }
 
 void rig_survived(void)
 {
 	rig_hangup();
 	nothing_leaked();
+	comes_to_rest(getpid());
 	for (unsigned i = 0; i < ECHO_MAX_QUEUES; i++)
 		fe_ring_reset(&rig.ring[i]);
 	rig_ready(1);
@@ -177,6 +166,28 @@ void rig_survived(void)
 void rig_closed(void)
 {
 	ck_assert_int_eq(fe_await_close(&rig.fe, 5000), 0);
+}
+
+void rig_others_go_on(void)
+{
+	struct fe other;
+
+	ck_assert_int_eq(fe_connect(&other, rig.daemon.echo[1].path), 0);
+	ck_assert_int_eq(fe_sync(&other), 0);
+	fe_close(&other);
+	ck_assert_int_eq(fe_sync(&rig.fe), 0);
+}
+
+uint64_t rig_loop_cpu_us(void)
+{
+	struct timespec from, to;
+	clockid_t clock;
+
+	ck_assert_int_eq(pthread_getcpuclockid(rig.daemon.thread, &clock), 0);
+	clock_gettime(clock, &from);
+	usleep(200000);
+	clock_gettime(clock, &to);
+	return (uint64_t)((to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000);
 }
 
 struct vu_msg request(uint32_t number, uint32_t size)
@@ -209,6 +220,15 @@ void closes(struct vu_msg msg)
 {
 	ck_assert_int_eq(fe_send(&rig.fe, &msg), 0);
 	rig_closed();
+}
+
+bool all_bytes(const void *from, size_t bytes, uint8_t value)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		if (((const uint8_t *)from)[i] != value)
+			return false;
+	}
+	return true;
 }
 
 int run_suite(Suite *suite)

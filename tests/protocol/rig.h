@@ -10,18 +10,13 @@
 #include <stdlib.h>
 
 #include "tests/protocol/daemon.h"
+#include "tests/protocol/footprint.h"
 #include "vhost/frontend/frontend.h"
 
 #define RIG_GPA       0x10000000ull
 #define RIG_MEM_BYTES (2u << 20)
 #define RIG_RING_SIZE 64
 #define ALL_FEATURES  UINT64_MAX
-
-/* File descriptors of this process, and guest memory mapped by it. */
-struct held {
-	unsigned fds;
-	unsigned maps;
-};
 
 struct rig {
 	struct daemon daemon;
@@ -42,8 +37,9 @@ extern struct rig rig;
 void rig_setup(const struct echo_options *options);
 void rig_teardown(void);
 
-/* Fixture forms with the defaults. */
+/* Fixture forms: with the defaults, and the same with packed rings. */
 void rig_default(void);
+void rig_packed(void);
 
 /* rig_connect - a raw connection. rig_negotiate - with all features, REPLY_ACK included.
  * rig_ready - with memory, and @num_rings rings started. The _fe forms: for a front-end of the
@@ -61,11 +57,21 @@ void rig_answer(unsigned ring);
 void rig_silence(unsigned ring);
 void rig_echo(unsigned ring);
 
+/* rig_break - the driver of a split ring goes mad: its available index jumps. Kicked by eventfd. */
+void rig_break(unsigned ring);
+
 /* rig_hangup - close, and wait until the back-end is done with us. */
 void rig_hangup(void);
 
-/* rig_survived - hang up; nothing leaked; the next clean connection works, and leaks nothing. */
+/* rig_survived - hang up; nothing leaked and nothing spins; the next clean connection works, and
+ * leaks nothing. */
 void rig_survived(void);
+
+/* rig_others_go_on - the other device answers a front-end, and the first one ours. */
+void rig_others_go_on(void);
+
+/* rig_loop_cpu_us - processor time that the loop thread uses in the next 200 ms. */
+uint64_t rig_loop_cpu_us(void);
 
 /* rig_closed - the back-end hung up by itself. */
 void rig_closed(void);
@@ -93,6 +99,10 @@ void accepted(struct vu_msg msg);
 /* closes - sent without NEED_REPLY; the back-end hangs up. */
 void closes(struct vu_msg msg);
 
+/* all_bytes - are these @bytes all @value? (An assertion for each would take its time.) */
+bool all_bytes(const void *from, size_t bytes, uint8_t value);
+
+/* held_now - by this process. */
 struct held held_now(void);
 
 int run_suite(Suite *suite);

@@ -286,12 +286,11 @@ START_TEST(h21_a_region_removed_with_a_request_in_flight_is_drained_first)
 }
 END_TEST
 
-int main(void)
+static TCase *in_format(const char *name, void (*setup)(void))
 {
-	Suite *suite = suite_create("hostile_memory");
-	TCase *tc = tcase_create("all");
+	TCase *tc = tcase_create(name);
 
-	tcase_add_checked_fixture(tc, rig_default, rig_teardown);
+	tcase_add_checked_fixture(tc, setup, rig_teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, h05_region_counts);
 	tcase_add_test(tc, h05_a_count_that_does_not_fit_the_payload_closes);
@@ -305,6 +304,14 @@ int main(void)
 	tcase_add_test(tc, h09_fds_that_cannot_be_mapped);
 	tcase_add_test(tc, h09_one_bad_region_of_several_changes_nothing);
 	tcase_add_test(tc, h21_a_region_removed_with_a_request_in_flight_is_drained_first);
-	suite_add_tcase(suite, tc);
+	return tc;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("hostile_memory");
+
+	suite_add_tcase(suite, in_format("split", rig_default));
+	suite_add_tcase(suite, in_format("packed", rig_packed));
 	return run_suite(suite);
 }

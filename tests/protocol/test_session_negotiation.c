@@ -7,18 +7,20 @@
 
 #include "tests/protocol/rig.h"
 
-#define PROTOCOL_OFFERED                                                     \
-	(VU_BIT(VU_PF_MQ) | VU_BIT(VU_PF_REPLY_ACK) | VU_BIT(VU_PF_CONFIG) | \
-	 VU_BIT(VU_PF_BACKEND_REQ) | VU_BIT(VU_PF_BACKEND_SEND_FD) |         \
-	 VU_BIT(VU_PF_CONFIGURE_MEM_SLOTS))
+#define PROTOCOL_OFFERED                                                                          \
+	(VU_BIT(VU_PF_MQ) | VU_BIT(VU_PF_REPLY_ACK) | VU_BIT(VU_PF_CONFIG) |                      \
+	 VU_BIT(VU_PF_BACKEND_REQ) | VU_BIT(VU_PF_BACKEND_SEND_FD) | VU_BIT(VU_PF_LOG_SHMFD) |    \
+	 VU_BIT(VU_PF_INFLIGHT_SHMFD) | VU_BIT(VU_PF_CONFIGURE_MEM_SLOTS) |                       \
+	 VU_BIT(VU_PF_RESET_DEVICE) | VU_BIT(VU_PF_STATUS) | VU_BIT(VU_PF_INBAND_NOTIFICATIONS) | \
+	 VU_BIT(VU_PF_DEVICE_STATE) | VU_BIT(VU_PF_RARP) | VU_BIT(VU_PF_MTU))
 
-START_TEST(offers_the_device_features_and_bit_30)
+START_TEST(offers_the_device_features_and_bits_26_and_30)
 {
 	uint64_t features;
 
 	rig_connect();
 	ck_assert_int_eq(fe_get_features(&rig.fe, &features), 0);
-	ck_assert_uint_eq(features, VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(30) |
+	ck_assert_uint_eq(features, VU_BIT(VIRTIO_F_VERSION_1) | VU_BIT(30) | VU_BIT(26) |
 					    VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
 					    VU_BIT(VIRTIO_RING_F_EVENT_IDX));
 	ck_assert_int_eq(fe_get_protocol_features(&rig.fe, &features), 0);
@@ -51,7 +53,7 @@ START_TEST(protocol_features_not_offered_are_refused)
 	struct vu_msg msg = request(VU_SET_PROTOCOL_FEATURES, 8);
 
 	rig_negotiate();
-	msg.payload.u64 = PROTOCOL_OFFERED | VU_BIT(VU_PF_LOG_SHMFD);
+	msg.payload.u64 = PROTOCOL_OFFERED | VU_BIT(VU_PF_XEN_MMAP);
 	refused(msg);
 	closes(msg);
 }
@@ -176,7 +178,7 @@ START_TEST(a_read_only_config_refuses_writes)
 	uint8_t byte = 1;
 
 	rig_teardown();
-	rig_setup(&(struct echo_options){.read_only_config = true});
+	rig_setup(&(struct echo_options){.plain = true});
 	rig_negotiate();
 	ck_assert_int_eq(fe_set_config(&rig.fe, 0, 1, 0, &byte), -EREMOTEIO);
 	ck_assert_int_eq(fe_sync(&rig.fe), 0);
@@ -215,7 +217,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, rig_default, rig_teardown);
 	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, offers_the_device_features_and_bit_30);
+	tcase_add_test(tc, offers_the_device_features_and_bits_26_and_30);
 	tcase_add_test(tc, tells_the_device_what_was_negotiated);
 	tcase_add_test(tc, features_not_offered_are_refused);
 	tcase_add_test(tc, protocol_features_not_offered_are_refused);

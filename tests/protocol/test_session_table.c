@@ -33,12 +33,20 @@ static const struct row rows[] = {
 	{VU_SET_PROTOCOL_FEATURES, 8, 0, NO_INDEX, false},
 	{VU_GET_QUEUE_NUM, 0, 0, NO_INDEX, true},
 	{VU_SET_VRING_ENABLE, 8, 0, STATE, false},
+	{VU_SEND_RARP, 8, 0, NO_INDEX, false},
+	{VU_NET_SET_MTU, 8, 0, NO_INDEX, false},
 	{VU_SET_BACKEND_REQ_FD, 0, 1, NO_INDEX, false},
 	{VU_GET_CONFIG, 12 + 4, 0, NO_INDEX, true},
 	{VU_SET_CONFIG, 12 + 4, 0, NO_INDEX, false},
+	{VU_RESET_DEVICE, 0, 0, NO_INDEX, false},
+	{VU_VRING_KICK, 8, 0, STATE, false},
 	{VU_GET_MAX_MEM_SLOTS, 0, 0, NO_INDEX, true},
 	{VU_ADD_MEM_REG, 40, 1, NO_INDEX, false},
 	{VU_REM_MEM_REG, 40, 0, NO_INDEX, false},
+	{VU_SET_STATUS, 8, 0, NO_INDEX, false},
+	{VU_GET_STATUS, 0, 0, NO_INDEX, true},
+	{VU_SET_DEVICE_STATE_FD, 8, 1, NO_INDEX, true},
+	{VU_CHECK_DEVICE_STATE, 0, 0, NO_INDEX, true},
 };
 #define ROWS ((int)ARRAY_SIZE(rows))
 
@@ -251,8 +259,11 @@ END_TEST
 START_TEST(messages_that_were_not_negotiated_are_refused)
 {
 	static const uint32_t needing[] = {
-		VU_GET_QUEUE_NUM,     VU_GET_CONFIG,  VU_SET_CONFIG,  VU_SET_BACKEND_REQ_FD,
-		VU_GET_MAX_MEM_SLOTS, VU_ADD_MEM_REG, VU_REM_MEM_REG,
+		VU_GET_QUEUE_NUM,      VU_GET_CONFIG,          VU_SET_CONFIG,
+		VU_SET_BACKEND_REQ_FD, VU_GET_MAX_MEM_SLOTS,   VU_ADD_MEM_REG,
+		VU_REM_MEM_REG,        VU_SEND_RARP,           VU_NET_SET_MTU,
+		VU_RESET_DEVICE,       VU_VRING_KICK,          VU_SET_STATUS,
+		VU_GET_STATUS,         VU_SET_DEVICE_STATE_FD, VU_CHECK_DEVICE_STATE,
 	};
 	const struct row *row;
 
@@ -293,7 +304,7 @@ int main(void)
 	tcase_add_loop_test(tc, high_bits_of_a_64_bit_index_are_refused, 0, ROWS);
 	tcase_add_loop_test(tc, messages_that_are_not_offered_are_refused, 0, VU_REQUEST_END + 5);
 	tcase_add_test(tc, unknown_requests_are_refused_and_the_session_goes_on);
-	tcase_add_loop_test(tc, messages_that_were_not_negotiated_are_refused, 0, 7);
+	tcase_add_loop_test(tc, messages_that_were_not_negotiated_are_refused, 0, 30);
 	tcase_add_test(tc, protocol_features_need_bit_30);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -88,6 +88,7 @@ START_TEST(defaults)
 	ck_assert(!opt.busy_poll);
 	ck_assert_int_eq(CPU_COUNT(&opt.cpus), 0);
 	ck_assert_ptr_null(opt.control_path);
+	ck_assert(opt.sandbox);
 }
 END_TEST
 
@@ -103,13 +104,14 @@ START_TEST(one_disk)
 	ck_assert_uint_eq(opt.disks[0].num_queues, 256);
 	ck_assert(!opt.disks[0].writeback);
 	ck_assert_int_eq(opt.disks[0].image.direct, BLK_DIRECT_OFF);
+	ck_assert(!opt.disks[0].in_order);
 }
 END_TEST
 
 START_TEST(all_disks)
 {
 	parse("--socket-path=/s --client --blk-file=/f --threads=64 --cpus=1,3-4 --poll-us=0 "
-	      "--busy-poll --lock-wait=0 --control-path=/c --log-level=debug");
+	      "--busy-poll --lock-wait=0 --control-path=/c --log-level=debug --no-sandbox");
 	ck_assert(opt.disks[0].client);
 	ck_assert_uint_eq(opt.num_threads, 64);
 	ck_assert_int_eq(CPU_COUNT(&opt.cpus), 3);
@@ -118,13 +120,14 @@ START_TEST(all_disks)
 	ck_assert(opt.busy_poll);
 	ck_assert_uint_eq(opt.disks[0].image.lock_wait_s, 0);
 	ck_assert_str_eq(opt.control_path, "/c");
+	ck_assert(!opt.sandbox);
 }
 END_TEST
 
 START_TEST(several_disks)
 {
 	parse("--disk=socket=/a,file=/x,,y,read-only,serial=A --lock-wait=9 "
-	      "--disk=fd=5,file=null:1G,num-queues=2,cache=writethrough,direct=on "
+	      "--disk=fd=5,file=null:1G,num-queues=2,cache=writethrough,direct=on,in-order "
 	      "--disk=socket=/b,client=on,file=/z,read-only=off");
 	ck_assert_uint_eq(opt.num_disks, 3);
 	ck_assert_str_eq(opt.disks[0].image.file, "/x,y"); /* a doubled comma stands for one */
@@ -134,6 +137,7 @@ START_TEST(several_disks)
 	ck_assert_uint_eq(opt.disks[1].num_queues, 2);
 	ck_assert(!opt.disks[1].writeback);
 	ck_assert_int_eq(opt.disks[1].image.direct, BLK_DIRECT_ON);
+	ck_assert(opt.disks[1].in_order);
 	ck_assert(opt.disks[2].client);
 	ck_assert(!opt.disks[2].image.read_only);
 	ck_assert_uint_eq(opt.disks[2].image.lock_wait_s, 9); /* wherever it stands */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_ring_hostile.c - hostile inputs 28 to 41 on a split ring: what a guest can write into it.
+ * test_ring_hostile.c - hostile inputs 28 to 41 and 48 on a split ring: what a guest can write into it.
  * A bad chain goes back and the ring goes on; a bad ring stops; nothing outside is touched.
  */
 #include <pthread.h>
@@ -530,6 +530,35 @@ START_TEST(h41_no_last_byte_where_none_may_be_written)
 }
 END_TEST
 
+/* The device fills the buffer it was given, which is a part of the ring: whatever comes of it stays
+ * inside. */
+START_TEST(h48_a_buffer_over_the_ring)
+{
+	const uint64_t parts[] = {GPA_A, GPA_A + 0x8000, GPA_A + 0xc000};
+
+	for (unsigned fill = 0; fill < 256; fill += 5) {
+		desc(0, parts[_i], RIG_SIZE * 16, WRITE, 0);
+		offer(0);
+		ck_assert_int_eq(pop(), 1);
+		ck_assert_uint_eq(r.chain.error, VQ_CHAIN_OK);
+		memset(r.iov[0].iov_base, (int)fill, r.iov[0].iov_len);
+		vq_push(&r.vq, 0, RIG_SIZE * 16);
+		vq_publish(&r.vq);
+		vq_notify(&r.vq);
+		for (unsigned i = 0; i < 2 * RIG_SIZE && pop(); i++) {
+			inside();
+			vq_push(&r.vq, r.chain.head, 0);
+			vq_publish(&r.vq);
+		}
+		vq_detach(&r.vq);
+		r.vq.broken = false;
+		memset(at(GPA_A), 0, GPA_DATA - GPA_A);
+		rig_attach(false, RIG_SIZE,
+			   (1ull << VIRTIO_F_VERSION_1) | (1ull << VIRTIO_RING_F_INDIRECT_DESC), 0);
+	}
+}
+END_TEST
+
 /* Everything at once: random rings end, and name no byte outside guest memory. */
 START_TEST(any_ring_at_all)
 {
@@ -602,6 +631,7 @@ int main(void)
 	tcase_add_test(tc, h40_an_endless_refill_is_bounded);
 	tcase_add_test(tc, h40_a_burst_takes_no_more_than_asked);
 	tcase_add_test(tc, h41_writable_before_readable);
+	tcase_add_loop_test(tc, h48_a_buffer_over_the_ring, 0, 3);
 	tcase_add_test(tc, h41_no_last_byte_where_none_may_be_written);
 	tcase_add_loop_test(tc, any_ring_at_all, 0, 5);
 	suite_add_tcase(suite, tc);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_ring_hostile_packed.c - hostile inputs 28 to 41 on a packed ring, as far as they differ
+ * test_ring_hostile_packed.c - hostile inputs 28 to 41 and 48 on a packed ring, as far as they differ
  * from a split one: ids, chains without end, indirect tables, event areas.
  */
 #include <pthread.h>
@@ -129,6 +129,67 @@ START_TEST(h31_unmapped_addresses)
 	for (unsigned i = 0; i < ARRAY_SIZE(gpas); i++) {
 		desc(0, gpas[i], 16, i % 2 ? WRITE : 0, 1);
 		bad_chain(VQ_CHAIN_UNMAPPED);
+	}
+}
+END_TEST
+
+START_TEST(h32_a_buffer_over_two_regions_is_split)
+{
+	desc(0, GPA_B - 100, 300, WRITE, 1);
+	ck_assert_int_eq(pop(), 1);
+	ck_assert_uint_eq(r.chain.error, VQ_CHAIN_OK);
+	ck_assert_uint_eq(r.chain.num_in, 2);
+	ck_assert_ptr_eq(r.iov[0].iov_base, at(GPA_B - 100));
+	ck_assert_uint_eq(r.iov[0].iov_len, 100);
+	ck_assert_ptr_eq(r.iov[1].iov_base, at(GPA_B));
+	ck_assert_uint_eq(r.iov[1].iov_len, 200);
+}
+END_TEST
+
+START_TEST(h32_a_buffer_that_leaves_the_last_region_is_a_bad_chain)
+{
+	desc(0, GPA_HOLE - 100, 101, 0, 1);
+	bad_chain(VQ_CHAIN_UNMAPPED);
+	desc(0, GPA_A, 2 * REGION_BYTES + 1, 0, 1);
+	bad_chain(VQ_CHAIN_UNMAPPED);
+}
+END_TEST
+
+/* As many buffers as there is room for, and one more; the id is found all the same. */
+START_TEST(h37_more_buffers_than_the_device_takes)
+{
+	for (unsigned i = 0; i < RIG_SIZE; i++)
+		desc(i, GPA_DATA, 16, i < RIG_SIZE - 1 ? NEXT | WRITE : WRITE, 5);
+	r.chain.iov = r.iov;
+	r.chain.max_iov = RIG_SIZE - 1;
+	ck_assert_int_eq(vq_pop(&r.vq, &r.chain), 1);
+	ck_assert_uint_eq(r.chain.error, VQ_CHAIN_TOO_LONG);
+	ck_assert_uint_eq(r.chain.head, 5);
+	ck_assert_uint_le(r.chain.num_out + r.chain.num_in, RIG_SIZE - 1);
+	vq_push(&r.vq, 5, 0);
+}
+END_TEST
+
+/* The device fills the buffer it was given, which is the ring: whatever comes of it stays inside. */
+START_TEST(h48_a_buffer_over_the_ring)
+{
+	for (unsigned fill = 0; fill < 256; fill += 5) {
+		desc(0, GPA_A, RIG_SIZE * 16, WRITE, 1);
+		ck_assert_int_eq(pop(), 1);
+		ck_assert_uint_eq(r.chain.error, VQ_CHAIN_OK);
+		memset(r.iov[0].iov_base, (int)fill, r.iov[0].iov_len);
+		vq_push(&r.vq, r.chain.head, RIG_SIZE * 16);
+		vq_publish(&r.vq);
+		vq_notify(&r.vq);
+		for (unsigned i = 0; i < 2 * RIG_SIZE && pop(); i++) {
+			inside();
+			vq_push(&r.vq, r.chain.head, 0);
+			vq_publish(&r.vq);
+		}
+		vq_detach(&r.vq);
+		r.vq.broken = false;
+		memset(r.setup.desc, 0, RIG_SIZE * sizeof(struct vring_packed_desc));
+		rig_attach(true, RIG_SIZE, FEATURES, BASE);
 	}
 }
 END_TEST
@@ -355,11 +416,15 @@ int main(void)
 	tcase_add_test(tc, h29_a_chain_into_what_is_in_flight_stops_the_ring);
 	tcase_add_test(tc, h29_a_chain_as_long_as_the_ring_is_fine);
 	tcase_add_test(tc, h31_unmapped_addresses);
+	tcase_add_test(tc, h32_a_buffer_over_two_regions_is_split);
+	tcase_add_test(tc, h32_a_buffer_that_leaves_the_last_region_is_a_bad_chain);
 	tcase_add_test(tc, h33_bad_indirect_tables);
 	tcase_add_test(tc, h33_an_indirect_table_in_a_chain);
 	tcase_add_test(tc, h33_flags_within_an_indirect_table);
 	tcase_add_test(tc, h33_an_indirect_table_over_two_regions);
 	tcase_add_test(tc, h34_indirect_that_was_not_negotiated);
+	tcase_add_test(tc, h37_more_buffers_than_the_device_takes);
+	tcase_add_test(tc, h48_a_buffer_over_the_ring);
 	tcase_add_test(tc, h40_what_is_in_flight_is_not_taken_again);
 	tcase_add_test(tc, h41_writable_before_readable);
 	tcase_add_test(tc, bases_outside_the_ring_are_refused);

@@ -26,7 +26,7 @@ void vu_device_init(struct vu_device *dev, struct loop *loop)
 	assert(dev->num_queues >= 1 && dev->num_queues <= VU_MAX_RINGS);
 	assert(dev->config_bytes <= VU_MAX_CONFIG && dev->max_ring_size <= VU_MAX_RING_SIZE);
 	mem_fault_init();
-	dev->features |= VU_BIT(VU_F_PROTOCOL_FEATURES);
+	dev->features |= VU_BIT(VU_F_PROTOCOL_FEATURES) | VU_BIT(VU_F_LOG_ALL);
 	if (!dev->max_ring_size)
 		dev->max_ring_size = VU_DEFAULT_RING_SIZE;
 	dev->loop = loop;

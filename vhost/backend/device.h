@@ -55,6 +55,28 @@ struct vu_device_ops {
 	/* disconnected - the front-end is gone; every queue is stopped; the next one starts from
 	 * a device as after start-up. May be NULL. */
 	void (*disconnected)(struct vu_device *dev);
+
+	/* reset - the front-end asks for the device as after start-up; every queue is stopped. What
+	 * was negotiated stays. May be NULL: there is nothing to reset. */
+	void (*reset)(struct vu_device *dev);
+
+	/*
+	 * save_state, load_state - what the device knows beside rings and configuration, for a
+	 * migration (DEVICE_STATE is offered where both are there). All queues are stopped.
+	 * save_state writes up to @max bytes to @out. Return: bytes written, or -errno.
+	 * load_state takes @size bytes from the front-end, of which nothing is known to be true,
+	 * whole or not at all. Return: 0, -errno.
+	 */
+	ssize_t (*save_state)(struct vu_device *dev, uint8_t *out, size_t max);
+	int (*load_state)(struct vu_device *dev, const uint8_t *data, size_t size);
+
+	/* send_rarp - announce @mac in the guest's stead (RARP is offered where this is there).
+	 * Queues may run. Return: 0, -errno. */
+	int (*send_rarp)(struct vu_device *dev, const uint8_t mac[6]);
+
+	/* set_mtu - the MTU the guest is told, 68 to 65535 (MTU is offered where this is there).
+	 * Queues may run. Return: 0, -errno. */
+	int (*set_mtu)(struct vu_device *dev, uint16_t mtu);
 };
 
 struct vu_device {
@@ -62,9 +84,10 @@ struct vu_device {
 	const char *name; /* in log lines: "blk0" */
 	const struct vu_device_ops *ops;
 	uint64_t features; /* offered: device bits and VIRTIO_F_*, VIRTIO_RING_F_*; the library
-			      adds VU_F_PROTOCOL_FEATURES */
+			      adds VU_F_PROTOCOL_FEATURES and VU_F_LOG_ALL */
 	unsigned num_queues; /* rings served, 1..VU_MAX_RINGS */
 	unsigned max_ring_size; /* 0: the library's 1024 */
+	uint16_t max_iov; /* most iovecs it pops a chain with; 0: VQ_MAX_INDIRECT */
 	uint32_t config_bytes; /* size of the configuration space; 0: no CONFIG feature */
 
 	/* The library's. */

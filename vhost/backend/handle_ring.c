@@ -6,8 +6,8 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #include "vhost/backend/session.h"
@@ -40,9 +40,9 @@ int vu_check_vring_addr(struct vu_session *s, const struct vu_msg *msg, struct v
 {
 	const struct vu_vring_addr *addr = &msg->payload.addr;
 
-	if (addr->flags)
-		return vu_refuse(s, -EINVAL, "flags 0x%x, expected 0: logging is not offered",
-				 addr->flags);
+	if (addr->flags & ~VU_VRING_F_LOG)
+		return vu_refuse(s, -EINVAL, "flags 0x%x, expected 0 or %u", addr->flags,
+				 VU_VRING_F_LOG);
 	if (addr->desc_uva % 16 || addr->avail_uva % 2 || addr->used_uva % 4)
 		return vu_refuse(s, -EINVAL,
 				 "desc 0x%" PRIx64 ", avail 0x%" PRIx64 ", used 0x%" PRIx64
@@ -83,6 +83,7 @@ int vu_get_vring_base(struct vu_session *s UNUSED, struct vu_msg *msg, struct vu
 {
 	if (ring->state == VU_RING_STARTED)
 		vu_ring_set_state(ring, VU_RING_STOPPED);
+	vu_inband_hold(ring);
 	close_fd(&ring->kick_fd);
 	reply->payload.state.index = msg->payload.state.index;
 	reply->payload.state.num = ring->base;
@@ -90,21 +91,10 @@ int vu_get_vring_base(struct vu_session *s UNUSED, struct vu_msg *msg, struct vu
 	return 0;
 }
 
-/* is_eventfd - of the fds without a file behind them? Where /proc cannot tell, it is believed. */
-static bool is_eventfd(int fd)
-{
-	static const char name[] = "anon_inode:[eventfd]";
-	char path[32], target[sizeof(name)];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, target, sizeof(target));
-	return n < 0 || (n == sizeof(name) - 1 && !memcmp(target, name, (size_t)n));
-}
-
 /*
  * An eventfd (as every fd without a file behind it) shows no file type. Anything else might
  * block, mean something else when eight bytes are written to it, or be readable for ever.
+ * Syscalls: fcntl(cmd=F_GETFL|F_SETFL)
  */
 int vu_check_vring_fd(struct vu_session *s, const struct vu_msg *msg, struct vu_ring *ring UNUSED)
 {
@@ -113,12 +103,12 @@ int vu_check_vring_fd(struct vu_session *s, const struct vu_msg *msg, struct vu_
 
 	if (!msg->num_fds)
 		return 0;
-	if (fstat(msg->fds[0], &st) < 0)
+	if (stat_fd(msg->fds[0], &st) < 0)
 		return vu_refuse(s, -errno, "fstat of its fd: %s", strerror(errno));
 	if (st.st_mode & S_IFMT)
 		return vu_refuse(s, -EINVAL, "fd of file type 0%o, expected an eventfd",
 				 st.st_mode & S_IFMT);
-	if (!is_eventfd(msg->fds[0]))
+	if (!eventfd_is(msg->fds[0]))
 		return vu_refuse(s, -EINVAL, "fd of another kind, expected an eventfd");
 	flags = fcntl(msg->fds[0], F_GETFL);
 	if (flags < 0 || fcntl(msg->fds[0], F_SETFL, flags | O_NONBLOCK) < 0)
@@ -137,34 +127,67 @@ int vu_set_vring_kick(struct vu_session *s UNUSED, struct vu_msg *msg, struct vu
 		      struct vu_msg *reply UNUSED)
 {
 	take_fd(msg, &ring->kick_fd);
-	if (ring->state == VU_RING_STOPPED) {
-		ring->vq.broken = false;
-		vu_ring_set_state(ring, VU_RING_STARTED);
-	}
+	vu_ring_start(ring);
 	return 0;
+}
+
+int vu_check_vring_kick(struct vu_session *s, const struct vu_msg *msg, struct vu_ring *ring UNUSED)
+{
+	if (msg->payload.state.num)
+		return vu_refuse(s, -EINVAL, "num %u, expected 0", msg->payload.state.num);
+	return 0;
+}
+
+/*
+ * A kick as a message. The ring gets an eventfd of ours at its first one, so that the data path
+ * knows no other kind; until then "no fd" of SET_VRING_KICK means, as ever, that we poll. QEMU
+ * never sends this, User-Mode Linux does, and starts rings by it.
+ * Syscalls: eventfd2
+ */
+int vu_vring_kick(struct vu_session *s, struct vu_msg *msg UNUSED, struct vu_ring *ring,
+		  struct vu_msg *reply UNUSED)
+{
+	if (ring->kick_fd < 0)
+		ring->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ring->kick_fd < 0)
+		return vu_refuse(s, -errno, "an eventfd for the ring: %s", strerror(errno));
+	vu_ring_start(ring);
+	eventfd_signal(ring->kick_fd);
+	return 0;
+}
+
+bool vu_kick_at_once(const struct vu_ring *ring, const struct vu_msg *msg UNUSED)
+{
+	return ring->kick_fd >= 0;
 }
 
 /*
  * swap_fd - replace an fd of a ring that may be running: the new file takes the place of the
  * old behind the same number, which is all that the queue's thread knows. QEMU switches the
  * call fd whenever the guest masks a vector; draining the ring for that would stall it.
+ * Syscalls: dup3
  */
-static int swap_fd(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ring, int *fd)
+static int swap_fd(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ring, int *fd,
+		   struct vu_inband *inband)
 {
+	int rc = 0;
+
 	if (ring->state != VU_RING_RUNNING || *fd < 0) {
 		take_fd(msg, fd);
 		return 0;
 	}
 	/* The message closes its own number of the file. */
-	if (dup3(msg->fds[0], *fd, O_CLOEXEC) < 0)
-		return vu_refuse(s, -errno, "taking its fd: %s", strerror(errno));
-	return 0;
+	if (!msg->num_fds)
+		rc = vu_inband_use(inband, fd);
+	else if (dup3(msg->fds[0], *fd, O_CLOEXEC) < 0)
+		rc = -errno;
+	return rc ? vu_refuse(s, rc, "taking its fd: %s", strerror(-rc)) : 0;
 }
 
 int vu_set_vring_call(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ring,
 		      struct vu_msg *reply UNUSED)
 {
-	int rc = swap_fd(s, msg, ring, &ring->call_fd);
+	int rc = swap_fd(s, msg, ring, &ring->call_fd, &ring->inband_call);
 
 	/* An interrupt may have gone to the old fd after the front-end looked there last; one too
 	 * many is harmless. */
@@ -176,17 +199,17 @@ int vu_set_vring_call(struct vu_session *s, struct vu_msg *msg, struct vu_ring *
 int vu_set_vring_err(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ring,
 		     struct vu_msg *reply UNUSED)
 {
-	return swap_fd(s, msg, ring, &ring->err_fd);
+	return swap_fd(s, msg, ring, &ring->err_fd, &ring->inband_err);
 }
 
 bool vu_call_at_once(const struct vu_ring *ring, const struct vu_msg *msg)
 {
-	return ring->call_fd >= 0 && msg->num_fds;
+	return ring->call_fd >= 0 && (msg->num_fds || vu_is_inband(ring->session));
 }
 
 bool vu_err_at_once(const struct vu_ring *ring, const struct vu_msg *msg)
 {
-	return ring->err_fd >= 0 && msg->num_fds;
+	return ring->err_fd >= 0 && (msg->num_fds || vu_is_inband(ring->session));
 }
 
 /* SPDK sends the queue size where others send 1. */

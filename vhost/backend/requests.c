@@ -3,9 +3,6 @@
  * requests.c - the one table of front-end requests, and the one gate in front of their handlers.
  * Layer L4, control thread. A handler may rely on all that is checked here.
  */
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "vhost/backend/session.h"
 
 /* Payload of exactly this type, or none. */
@@ -47,8 +44,25 @@ static const struct vu_request_info requests[VU_REQUEST_END] = {
 			.check = vu_check_mem_table,
 			.handle = vu_set_mem_table,
 		},
-	[VU_SET_LOG_BASE] = {.needs = VU_NEEDS(VU_PF_LOG_SHMFD)},
-	[VU_SET_LOG_FD] = {.needs = VU_NEEDS(VU_PF_LOG_SHMFD)},
+	[VU_SET_LOG_BASE] =
+		{
+			SIZE(struct vu_log),
+			FDS(1, 1),
+			.needs = VU_NEEDS(VU_PF_LOG_SHMFD),
+			.quiesce = VU_QUIESCE_ALL,
+			.reply = VU_REPLY_OWN,
+			.handle = vu_set_log_base,
+		},
+	/* An eventfd that a back-end may signal when it has logged something. A front-end finds that
+	 * out from the log itself, and a signal would be a system call for each request: the fd is
+	 * closed with the message. */
+	[VU_SET_LOG_FD] =
+		{
+			FDS(1, 1),
+			.needs = VU_NEEDS(VU_PF_LOG_SHMFD),
+			.check = vu_check_vring_fd,
+			.handle = vu_accept,
+		},
 	[VU_SET_VRING_NUM] =
 		{
 			SIZE(struct vu_vring_state),
@@ -80,6 +94,7 @@ static const struct vu_request_info requests[VU_REQUEST_END] = {
 			.quiesce = VU_QUIESCE_RING,
 			.reply = VU_REPLY_OWN,
 			.handle = vu_get_vring_base,
+			.answered = vu_inflight_settle,
 		},
 	[VU_SET_VRING_KICK] =
 		{
@@ -138,15 +153,29 @@ static const struct vu_request_info requests[VU_REQUEST_END] = {
 			.at_once = vu_enable_at_once,
 			.handle = vu_set_vring_enable,
 		},
-	[VU_SEND_RARP] = {.needs = VU_NEEDS(VU_PF_RARP)},
-	[VU_NET_SET_MTU] = {.needs = VU_NEEDS(VU_PF_MTU)},
+	[VU_SEND_RARP] =
+		{
+			SIZE(uint64_t),
+			.needs = VU_NEEDS(VU_PF_RARP),
+			.handle = vu_send_rarp,
+		},
+	[VU_NET_SET_MTU] =
+		{
+			SIZE(uint64_t),
+			.needs = VU_NEEDS(VU_PF_MTU),
+			.check = vu_check_mtu,
+			.handle = vu_net_set_mtu,
+		},
 	[VU_SET_BACKEND_REQ_FD] =
 		{
 			FDS(1, 1),
 			.needs = VU_NEEDS(VU_PF_BACKEND_REQ),
 			.handle = vu_set_backend_req_fd,
 		},
-	[VU_IOTLB_MSG] = {.reply = VU_REPLY_OWN}, /* its feature is VIRTIO_F_ACCESS_PLATFORM */
+	/* Off: its feature is VIRTIO_F_ACCESS_PLATFORM, and guest memory is translated by regions
+	 * alone. */
+	[VU_IOTLB_MSG] = {.reply = VU_REPLY_OWN},
+	/* Off: for legacy devices; ours are VIRTIO_F_VERSION_1, which is little-endian. */
 	[VU_SET_VRING_ENDIAN] = {.needs = VU_NEEDS(VU_PF_CROSS_ENDIAN)},
 	[VU_GET_CONFIG] =
 		{
@@ -163,24 +192,51 @@ static const struct vu_request_info requests[VU_REQUEST_END] = {
 			.check = vu_check_config,
 			.handle = vu_set_config,
 		},
+	/* Off: for crypto devices. */
 	[VU_CREATE_CRYPTO_SESSION] =
 		{
 			.needs = VU_NEEDS(VU_PF_CRYPTO_SESSION),
 			.reply = VU_REPLY_OWN,
 		},
 	[VU_CLOSE_CRYPTO_SESSION] = {.needs = VU_NEEDS(VU_PF_CRYPTO_SESSION)},
+	/* Off: it lets the front-end hold any thread of ours in the middle of an access. */
 	[VU_POSTCOPY_ADVISE] = {.needs = VU_NEEDS(VU_PF_PAGEFAULT), .reply = VU_REPLY_OWN},
 	[VU_POSTCOPY_LISTEN] = {.needs = VU_NEEDS(VU_PF_PAGEFAULT)},
 	[VU_POSTCOPY_END] = {.needs = VU_NEEDS(VU_PF_PAGEFAULT), .reply = VU_REPLY_OWN},
+	/* Some front-ends leave the padding out. */
 	[VU_GET_INFLIGHT_FD] =
 		{
+			SIZES(offsetof(struct vu_inflight, padding), sizeof(struct vu_inflight)),
 			.needs = VU_NEEDS(VU_PF_INFLIGHT_SHMFD),
 			.reply = VU_REPLY_OWN,
+			.handle = vu_get_inflight_fd,
 		},
-	[VU_SET_INFLIGHT_FD] = {.needs = VU_NEEDS(VU_PF_INFLIGHT_SHMFD)},
+	[VU_SET_INFLIGHT_FD] =
+		{
+			SIZES(offsetof(struct vu_inflight, padding), sizeof(struct vu_inflight)),
+			FDS(1, 1),
+			.needs = VU_NEEDS(VU_PF_INFLIGHT_SHMFD),
+			.quiesce = VU_QUIESCE_ALL,
+			.check = vu_check_inflight_fd,
+			.handle = vu_set_inflight_fd,
+		},
 	[VU_GPU_SET_SOCKET] = {.needs = VU_NEEDS_NOTHING}, /* GPU devices only */
-	[VU_RESET_DEVICE] = {.needs = VU_NEEDS(VU_PF_RESET_DEVICE)},
-	[VU_VRING_KICK] = {.needs = VU_NEEDS(VU_PF_INBAND_NOTIFICATIONS)},
+	[VU_RESET_DEVICE] =
+		{
+			.needs = VU_NEEDS(VU_PF_RESET_DEVICE),
+			.quiesce = VU_QUIESCE_ALL,
+			.handle = vu_reset_device,
+		},
+	[VU_VRING_KICK] =
+		{
+			SIZE(struct vu_vring_state),
+			.needs = VU_NEEDS(VU_PF_INBAND_NOTIFICATIONS),
+			.index_at = VU_INDEX_STATE,
+			.quiesce = VU_QUIESCE_RING,
+			.check = vu_check_vring_kick,
+			.at_once = vu_kick_at_once,
+			.handle = vu_vring_kick,
+		},
 	[VU_GET_MAX_MEM_SLOTS] =
 		{
 			.needs = VU_NEEDS(VU_PF_CONFIGURE_MEM_SLOTS),
@@ -204,8 +260,20 @@ static const struct vu_request_info requests[VU_REQUEST_END] = {
 			.quiesce = VU_QUIESCE_ALL,
 			.handle = vu_rem_mem_reg,
 		},
-	[VU_SET_STATUS] = {.needs = VU_NEEDS(VU_PF_STATUS)},
-	[VU_GET_STATUS] = {.needs = VU_NEEDS(VU_PF_STATUS), .reply = VU_REPLY_OWN},
+	[VU_SET_STATUS] =
+		{
+			SIZE(uint64_t),
+			.needs = VU_NEEDS(VU_PF_STATUS),
+			.check = vu_check_status,
+			.handle = vu_set_status,
+		},
+	[VU_GET_STATUS] =
+		{
+			.needs = VU_NEEDS(VU_PF_STATUS),
+			.reply = VU_REPLY_OWN,
+			.handle = vu_get_status,
+		},
+	/* Off: for devices that export dma-bufs. */
 	[VU_GET_SHARED_OBJECT] =
 		{
 			.needs = VU_NEEDS(VU_PF_SHARED_OBJECT),
@@ -213,35 +281,19 @@ static const struct vu_request_info requests[VU_REQUEST_END] = {
 		},
 	[VU_SET_DEVICE_STATE_FD] =
 		{
+			SIZE(struct vu_device_state),
+			FDS(0, 1), /* one; none is answered as an error */
 			.needs = VU_NEEDS(VU_PF_DEVICE_STATE),
 			.reply = VU_REPLY_OWN,
+			.handle = vu_set_device_state_fd,
 		},
 	[VU_CHECK_DEVICE_STATE] =
 		{
 			.needs = VU_NEEDS(VU_PF_DEVICE_STATE),
 			.reply = VU_REPLY_OWN,
+			.handle = vu_check_device_state,
 		},
 };
-
-int vu_refuse(struct vu_session *s, int err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(s->why, sizeof(s->why), fmt, args);
-	va_end(args);
-	return err;
-}
-
-uint64_t vu_protocol_features_offered(const struct vu_device *dev)
-{
-	uint64_t offered = VU_BIT(VU_PF_MQ) | VU_BIT(VU_PF_REPLY_ACK) | VU_BIT(VU_PF_BACKEND_REQ) |
-			   VU_BIT(VU_PF_BACKEND_SEND_FD) | VU_BIT(VU_PF_CONFIGURE_MEM_SLOTS);
-
-	if (dev->config_bytes)
-		offered |= VU_BIT(VU_PF_CONFIG);
-	return offered;
-}
 
 /*
  * check_feature - was what the message needs negotiated? Front-ends talk before they are done

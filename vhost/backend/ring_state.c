@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vhost/backend/session.h"
+#include "vhost/base/eventfd.h"
 
 static const char *const state_names[] = {
 	[VU_RING_STOPPED] = "stopped",
@@ -52,6 +53,8 @@ int vu_ring_create(struct vu_session *s, unsigned index, struct vu_ring **out)
 	ring->vq.owner = ring;
 	ring->session = s;
 	ring->kick_fd = ring->call_fd = ring->err_fd = -1;
+	vu_inband_init(&ring->inband_call, ring, VU_BACKEND_VRING_CALL);
+	vu_inband_init(&ring->inband_err, ring, VU_BACKEND_VRING_ERR);
 	*out = ring;
 	return 0;
 }
@@ -61,11 +64,38 @@ void vu_ring_free(struct vu_ring *ring)
 	if (!ring)
 		return;
 	assert(ring->state == VU_RING_STOPPED || ring->state == VU_RING_STARTED);
+	vu_inband_free(ring);
 	close_fd(&ring->kick_fd);
 	close_fd(&ring->call_fd);
 	close_fd(&ring->err_fd);
 	vq_free(&ring->vq);
 	free(ring);
+}
+
+void vu_ring_start(struct vu_ring *ring)
+{
+	if (ring->state != VU_RING_STOPPED)
+		return;
+	/* The front-end has given up on a transfer that needs the device suspended. */
+	vu_state_abort(&ring->session->state, -ECANCELED);
+	ring->vq.broken = false;
+	vu_ring_set_state(ring, VU_RING_STARTED);
+}
+
+void vu_ring_reset(struct vu_ring *ring)
+{
+	const struct vu_session *s = ring->session;
+
+	if (ring->state == VU_RING_STARTED)
+		vu_ring_set_state(ring, VU_RING_STOPPED);
+	vu_inband_hold(ring);
+	vu_inband_forget(ring);
+	close_fd(&ring->kick_fd);
+	/* Where SET_VRING_ENABLE is not used, nothing would enable them again. */
+	ring->enabled = s->features_set && !(s->features & VU_BIT(VU_F_PROTOCOL_FEATURES));
+	ring->has_addr = false;
+	ring->base = 0;
+	ring->vq.broken = false;
 }
 
 void vu_ring_stop(struct vu_ring *ring)
@@ -87,6 +117,7 @@ void vu_ring_stopped(struct mail *mail)
 	vu_ring_set_state(ring, VU_RING_STARTED);
 	ring->base = vq_base(&ring->vq);
 	vq_detach(&ring->vq);
+	vu_inband_collect(ring);
 	if (--s->draining == 0)
 		vu_session_drained(s);
 }
@@ -136,6 +167,62 @@ static bool complete(const struct vu_ring *ring)
 	return ring->size && ring->has_addr && s->mem.num_regions && s->features_set;
 }
 
+/* set_log - where the ring's writes are logged, if they are to be at the moment. */
+static void set_log(const struct vu_ring *ring, struct vq_setup *setup)
+{
+	const struct vu_session *s = ring->session;
+
+	if (!(s->features & VU_BIT(VU_F_LOG_ALL)) || !s->log.bits)
+		return;
+	setup->dirty = &s->log;
+	setup->dirty_ring = ring->addr.flags & VU_VRING_F_LOG;
+	setup->used_gpa = ring->addr.log_gpa;
+}
+
+/* attach - set the queue up, or say why not. Return: 0 or -errno. */
+static int attach(struct vu_ring *ring, const struct vq_setup *setup)
+{
+	int rc = vq_attach(&ring->vq, setup);
+
+	if (rc)
+		log_warn_limited(&ring->session->log_limit, ring->vq.name,
+				 "not started: %s%s (%s ring, size %u, base 0x%x): %s",
+				 rc == -EBADMSG ? "in-flight area: " : "", ring->vq.refused,
+				 setup->packed ? "packed" : "split", setup->size, setup->base,
+				 strerror(-rc));
+	return rc;
+}
+
+/* start - give an attached ring to the device. The process before may have used chains and died
+ * before it told the driver, which is therefore told once (contract 2). */
+static void start(struct vu_ring *ring)
+{
+	struct vu_device *dev = ring->session->dev;
+	bool recovered = ring->vq.recovered && !ring->on_area;
+
+	ring->on_area = ring->session->inflight.num_areas > ring->vq.index;
+	vu_ring_set_state(ring, VU_RING_RUNNING);
+	vu_inband_resume(ring);
+	dev->ops->queue_start(dev, &ring->vq);
+	if (recovered)
+		eventfd_signal(ring->call_fd);
+}
+
+/* set_fds - those given, and in the place of those missing what in-band messages need. */
+static int set_fds(struct vu_ring *ring, struct vq_setup *setup)
+{
+	int rc = 0;
+
+	if (ring->call_fd < 0)
+		rc = vu_inband_use(&ring->inband_call, &ring->call_fd);
+	if (!rc && ring->err_fd < 0)
+		rc = vu_inband_use(&ring->inband_err, &ring->err_fd);
+	setup->kick_fd = ring->kick_fd;
+	setup->call_fd = ring->call_fd;
+	setup->err_fd = ring->err_fd;
+	return rc;
+}
+
 void vu_ring_update(struct vu_ring *ring)
 {
 	struct vu_session *s = ring->session;
@@ -145,9 +232,7 @@ void vu_ring_update(struct vu_ring *ring)
 		.features = s->features,
 		.mem = &s->mem,
 		.base = ring->base,
-		.kick_fd = ring->kick_fd,
-		.call_fd = ring->call_fd,
-		.err_fd = ring->err_fd,
+		.max_iov = s->dev->max_iov,
 	};
 	const char *outside;
 	int rc;
@@ -165,16 +250,23 @@ void vu_ring_update(struct vu_ring *ring)
 				 (unsigned long long)ring->addr.used_uva, ring->size);
 		return;
 	}
-	rc = vq_attach(&ring->vq, &setup);
+	rc = set_fds(ring, &setup);
 	if (rc) {
 		log_warn_limited(&s->log_limit, ring->vq.name,
-				 "not started: size %u, alignment or base 0x%x is wrong for a %s "
-				 "ring",
-				 ring->size, ring->base, setup.packed ? "packed" : "split");
+				 "not started: an eventfd for in-band notifications: %s",
+				 strerror(-rc));
 		return;
 	}
-	vu_ring_set_state(ring, VU_RING_RUNNING);
-	s->dev->ops->queue_start(s->dev, &ring->vq);
+	set_log(ring, &setup);
+	vu_inflight_setup(ring, &setup);
+	if (!attach(ring, &setup))
+		start(ring);
+}
+
+/* As below: the queue's thread may be finding it out at this moment. */
+__attribute__((no_sanitize("thread"))) bool vu_ring_is_broken(const struct vu_ring *ring)
+{
+	return *(const volatile bool *)&ring->vq.broken;
 }
 
 /* The queue's thread is writing these words meanwhile: the figure is for a human. Plain reads,

@@ -68,6 +68,8 @@ static void session_free(struct vu_session *s)
 	for (unsigned i = 0; i < s->num_rings; i++)
 		vu_ring_free(s->rings[i]);
 	mem_table_free(&s->mem);
+	mem_dirty_unmap(&s->log);
+	mem_unmap(&s->inflight.map);
 	close_fd(&s->fault_fd);
 	free(s);
 }
@@ -107,11 +109,22 @@ void vu_session_end(struct vu_session *s, enum log_level level, const char *fmt,
 	s->phase = VU_SESSION_ENDING;
 	loop_watch_del(s->dev->loop, &s->watch);
 	vu_channel_close(&s->channel);
+	vu_state_abort(&s->state, -ECONNRESET);
 	stop_rings(s, VU_QUIESCE_ALL);
 	if (s->draining)
 		watch_drain(s);
 	else
 		loop_post(s->dev->loop, &s->end_mail, finish);
+}
+
+int vu_refuse(struct vu_session *s, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(s->why, sizeof(s->why), fmt, args);
+	va_end(args);
+	return err;
 }
 
 static bool wants_ack(const struct vu_session *s)
@@ -175,6 +188,9 @@ static void handle(struct vu_session *s)
 		send_reply(s, &reply);
 	else if (wants_ack(s))
 		send_ack(s, 0);
+	if (!rc && info->answered && s->phase != VU_SESSION_ENDING)
+		info->answered(s->ring);
+	vu_msg_close_fds(&reply);
 	vu_receiver_reset(&s->rx);
 }
 
@@ -258,8 +274,8 @@ static void memory_failed(struct loop_watch *watch, uint32_t events)
 	(void)events;
 	loop_watch_del(s->dev->loop, watch);
 	vu_session_end(s, LOG_WARN,
-		       "guest memory went away under an access: its file was cut short; "
-		       "disconnecting");
+		       "guest memory, the log or the in-flight region went away under an access: "
+		       "its file was cut short; disconnecting");
 }
 
 static int watch_memory(struct vu_session *s)
@@ -283,6 +299,7 @@ int vu_session_create(struct vu_device *dev, int sock)
 	s->sock = sock;
 	vu_receiver_init(&s->rx);
 	vu_channel_init(&s->channel, dev->loop, dev->name);
+	vu_state_init(&s->state, dev);
 	s->fault_fd = -1;
 	rc = mem_table_init(&s->mem);
 	if (!rc)

@@ -14,10 +14,24 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-/* several_nodes - with one node there is nothing to choose, and every look-up says "unknown". */
+/* several_nodes - with one node there is nothing to choose, and every look-up says "unknown".
+ * Syscalls: get_mempolicy */
 static bool several_nodes(void)
 {
 	return numa_available() >= 0 && numa_max_node() > 0;
+}
+
+void affinity_prepare(void)
+{
+	struct bitmask *cpus;
+
+	if (!several_nodes())
+		return;
+	cpus = numa_allocate_cpumask();
+	/* libnuma keeps what it has read. */
+	for (int node = 0; node <= numa_max_node(); node++)
+		numa_node_to_cpus(node, cpus);
+	numa_free_cpumask(cpus);
 }
 
 int affinity_pick(const cpu_set_t *cpus, unsigned index)
@@ -45,6 +59,7 @@ int affinity_pin_self(int cpu)
 	return -pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
+/* Syscalls: move_pages(pid=0) */
 int affinity_node_of_memory(const void *addr)
 {
 	void *page = (void *)addr;
@@ -92,6 +107,7 @@ int affinity_node_of_disk(int fd)
 	return -1;
 }
 
+/* Syscalls: sched_setaffinity(pid=0), set_mempolicy */
 int affinity_run_on_node(int node)
 {
 	if (node < 0 || !several_nodes())

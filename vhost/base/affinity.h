@@ -8,6 +8,10 @@
 
 #include <sched.h>
 
+/* affinity_prepare - look everything up in /sys that the calls below need later, when a sandbox
+ * closes it to them (but to affinity_node_of_disk(), which is for before). Once, at the start. */
+void affinity_prepare(void);
+
 /* affinity_pick - the CPU for worker @index out of @cpus: they are dealt round robin.
  * Return: a CPU number, or -1 when @cpus is empty. */
 int affinity_pick(const cpu_set_t *cpus, unsigned index);

@@ -25,12 +25,17 @@ static __thread struct {
 	aio_context_t context;
 } aio;
 
+/* What no kernel knows as a flag of a read: refused, but only after the eventfd was looked at. */
+#define NO_SUCH_FLAG (1 << 30)
+
 static bool aio_ready(void)
 {
+	static bool told;
+
 	if (!aio.tried) {
 		aio.tried = true;
 		aio.usable = syscall(SYS_io_setup, EVENTS, &aio.context) == 0;
-		if (!aio.usable)
+		if (!aio.usable && !__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
 			log_warn("eventfd",
 				 "no AIO context (%s): a front-end can hold a thread up by filling "
 				 "the counter of its call eventfd",
@@ -40,6 +45,28 @@ static bool aio_ready(void)
 	return aio.usable;
 }
 
+void eventfd_prepare(void)
+{
+	aio_ready();
+}
+
+/* Syscalls: io_submit */
+bool eventfd_is(int fd)
+{
+	struct iocb request = {
+		.aio_lio_opcode = IOCB_CMD_PREAD,
+		.aio_fildes = (uint32_t)fd,
+		.aio_flags = IOCB_FLAG_RESFD,
+		.aio_resfd = (uint32_t)fd,
+		.aio_rw_flags = NO_SUCH_FLAG,
+	};
+	struct iocb *list = &request;
+
+	return !aio_ready() || syscall(SYS_io_submit, aio.context, 1, &list) >= 0 ||
+	       errno == EOPNOTSUPP;
+}
+
+/* Syscalls: io_getevents */
 static void throw_events_away(void)
 {
 	static const struct timespec at_once;
@@ -49,6 +76,7 @@ static void throw_events_away(void)
 	aio.pending = 0;
 }
 
+/* Syscalls: io_submit, write */
 void eventfd_signal(int fd)
 {
 	/* A read too short for an eventfd: it ends at once, with an error that nobody looks at,

@@ -6,6 +6,21 @@
 #ifndef RINGSIDE_BASE_EVENTFD_H
 #define RINGSIDE_BASE_EVENTFD_H
 
+#include <stdbool.h>
+
+/*
+ * eventfd_prepare - set the calling thread's AIO context up, without which its first call below
+ * would do so; needed before sandbox_enter(), which leaves no way to do it.
+ */
+void eventfd_prepare(void);
+
+/*
+ * eventfd_is - is @fd, which is open, an eventfd? The kernel is asked to signal it at the end of a
+ * request that cannot begin: it refuses another kind of fd first, and signals nothing. Where AIO is
+ * not to be had, every fd is believed to be one.
+ */
+bool eventfd_is(int fd);
+
 /*
  * eventfd_signal - add 1 to the counter of eventfd @fd; -1 does nothing.
  *
@@ -13,8 +28,6 @@
  * counter and that flag. So the kernel is asked to signal it itself, as the completion of an AIO
  * request (io_submit(2), IOCB_FLAG_RESFD), which never waits: a full counter stays full. About
  * 0.5 us. Where AIO is not to be had, write(2) it is.
- *
- * The first call of a thread sets its AIO context up.
  */
 void eventfd_signal(int fd);
 

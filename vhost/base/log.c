@@ -55,6 +55,7 @@ bool log_enabled(enum log_level level)
  * write_line - "@prefix@object: message\n" to stderr in one write(2), so that lines of several
  * threads never mix. A control character (an operator's file name, a peer's string) becomes '?'
  * and so cannot start a line of its own.
+ * Syscalls: write
  */
 static void write_line(const char *prefix, const char *object, const char *fmt, va_list args)
 {

@@ -28,6 +28,7 @@ void mailbox_destroy(struct mailbox *box)
 	pthread_mutex_destroy(&box->lock);
 }
 
+/* Syscalls: write */
 void mailbox_post(struct mailbox *box, struct mail *mail, void (*fn)(struct mail *mail))
 {
 	uint64_t one = 1;
@@ -44,6 +45,7 @@ void mailbox_post(struct mailbox *box, struct mail *mail, void (*fn)(struct mail
 	pthread_mutex_unlock(&box->lock);
 }
 
+/* Syscalls: read */
 unsigned mailbox_run(struct mailbox *box)
 {
 	struct list batch, *node;

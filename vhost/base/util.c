@@ -6,6 +6,7 @@
 #include "vhost/base/util.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 
 void close_fd(int *fd)
 {
@@ -15,4 +16,15 @@ void close_fd(int *fd)
 		close(*fd);
 	*fd = -1;
 	errno = saved;
+}
+
+/* Syscalls: fstat */
+int stat_fd(int fd, struct stat *st)
+{
+#ifdef __x86_64__
+	/* Here what the kernel fills in is what the C library calls struct stat. */
+	return (int)syscall(SYS_fstat, fd, st);
+#else
+	return fstat(fd, st);
+#endif
 }

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -56,6 +57,10 @@ static inline uint64_t align_up(uint64_t value, uint64_t power_of_two)
 
 /* close_fd - close *fd if it is open and mark it closed (-1). Keeps errno. */
 void close_fd(int *fd);
+
+/* stat_fd - fstat(2) by the system call of that name, which no path can be given to (see sandbox.h).
+ * Return: 0, or -1 with errno. */
+int stat_fd(int fd, struct stat *st);
 
 /* auto_close int fd = ...: closed when the scope ends unless set to -1 (moved out). */
 #define auto_close __attribute__((cleanup(close_fd)))

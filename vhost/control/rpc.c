@@ -31,6 +31,7 @@ struct rpc_server {
 	int fd;
 	char *path;
 	struct stat file; /* the one bound to path: only that is unlinked */
+	struct broker *broker; /* removes the file; NULL: we do */
 	struct loop_watch watch;
 	struct loop_timer retry;
 	struct list clients;
@@ -71,7 +72,7 @@ static void client_stalled(struct loop_timer *timer)
 	client_drop(c);
 }
 
-/* Send what the socket takes. Return: 0, or -errno when the client is gone. */
+/* Send what the socket takes. Return: 0, or -errno when the client is gone. Syscalls: sendto */
 static int client_flush(struct client *c)
 {
 	struct rpc_output *out = &c->out;
@@ -97,7 +98,7 @@ static int client_flush(struct client *c)
 	return 0;
 }
 
-/* Read once. Return: 0, or -errno when the client is gone. */
+/* Read once. Return: 0, or -errno when the client is gone. Syscalls: recvfrom */
 static int client_read(struct client *c)
 {
 	ssize_t n = recv(c->fd, c->in + c->used, sizeof(c->in) - c->used, MSG_DONTWAIT);
@@ -225,6 +226,7 @@ static void server_retry(struct loop_timer *timer)
 	loop_watch_events(server->loop, &server->watch, EPOLLIN);
 }
 
+/* Syscalls: accept4 */
 static void server_event(struct loop_watch *watch, uint32_t events)
 {
 	struct rpc_server *server = container_of(watch, struct rpc_server, watch);
@@ -240,16 +242,6 @@ static void server_event(struct loop_watch *watch, uint32_t events)
 		loop_watch_events(server->loop, &server->watch, 0);
 		loop_timer_set(server->loop, &server->retry, ACCEPT_RETRY_MS, server_retry);
 	}
-}
-
-/* While the server still listens nobody takes the path over between the look and the unlink. */
-static void unlink_own(const struct rpc_server *server)
-{
-	struct stat now;
-
-	if (lstat(server->path, &now) == 0 && now.st_dev == server->file.st_dev &&
-	    now.st_ino == server->file.st_ino)
-		unlink(server->path);
 }
 
 int rpc_server_create(struct rpc_server **out, struct loop *loop, const char *path,
@@ -294,6 +286,12 @@ free_server:
 	return rc;
 }
 
+int rpc_server_use_broker(struct rpc_server *server, struct broker *broker)
+{
+	server->broker = broker;
+	return broker_remove_at_end(broker, server->path, &server->file);
+}
+
 void rpc_server_destroy(struct rpc_server *server)
 {
 	struct list *pos, *next;
@@ -304,7 +302,8 @@ void rpc_server_destroy(struct rpc_server *server)
 		client_drop(list_entry(pos, struct client, node));
 	loop_timer_cancel(server->loop, &server->retry);
 	loop_watch_del(server->loop, &server->watch);
-	unlink_own(server);
+	if (!server->broker)
+		unix_remove(server->path, &server->file);
 	close_fd(&server->fd);
 	free(server->path);
 	free(server);

@@ -18,6 +18,7 @@
 #include <stddef.h>
 
 #include "vhost/base/util.h"
+#include "vhost/wire/broker.h"
 #include "vhost/wire/loop.h"
 
 #define RPC_MAX_REQUEST_BYTES (64u * 1024) /* one line */
@@ -69,8 +70,12 @@ struct rpc_server;
 int rpc_server_create(struct rpc_server **out, struct loop *loop, const char *path,
 		      const struct rpc_method *methods, size_t num_methods, void *ctx);
 
-/* rpc_server_destroy - drop every client, close, unlink the socket if it is still ours. Not from
- * a handler. NULL is harmless. */
+/* rpc_server_use_broker - @broker removes the socket file at its end. Before broker_seal().
+ * Return: 0 or -errno. */
+int rpc_server_use_broker(struct rpc_server *server, struct broker *broker);
+
+/* rpc_server_destroy - drop every client, close, remove the socket file if it is still ours and
+ * no broker does. Not from a handler. NULL is harmless. */
 void rpc_server_destroy(struct rpc_server *server);
 
 /* rpc_fail - word an error. Return: @code, so that a handler can return rpc_fail(...). */

@@ -110,7 +110,20 @@ static inline bool fe_has(const struct fe *fe, unsigned protocol_feature)
 }
 
 int fe_set_owner(struct fe *fe);
+
+/* fe_reset_device - all rings stopped, disabled and without an address; the device as after start.
+ * Memory, channel and what was negotiated stay. */
 int fe_reset_device(struct fe *fe);
+
+/* The device status (virtio 2.1). Return of get: also -EPROTO (more than 8 bits; the session goes
+ * on). */
+int fe_get_status(struct fe *fe, uint8_t *status);
+int fe_set_status(struct fe *fe, uint8_t status);
+
+/* What a network device may take: the guest's address to announce; the MTU of the host. */
+int fe_send_rarp(struct fe *fe, const uint8_t mac[6]);
+int fe_set_mtu(struct fe *fe, uint64_t mtu);
+
 int fe_get_queue_num(struct fe *fe, uint64_t *rings);
 int fe_get_max_mem_slots(struct fe *fe, uint64_t *slots);
 
@@ -133,6 +146,9 @@ int fe_set_vring_call(struct fe *fe, unsigned index, int fd);
 int fe_set_vring_err(struct fe *fe, unsigned index, int fd);
 int fe_set_vring_enable(struct fe *fe, unsigned index, bool enable);
 
+/* fe_vring_kick - INBAND_NOTIFICATIONS: a kick as a message, which starts a stopped ring too. */
+int fe_vring_kick(struct fe *fe, unsigned index);
+
 /* fe_get_vring_base - stops the ring: waits for all its requests. The index echoed is checked. */
 int fe_get_vring_base(struct fe *fe, unsigned index, uint32_t *base);
 
@@ -153,6 +169,59 @@ int fe_ring_stop(struct fe *fe, unsigned index, const struct fe_ring *ring);
  * @flags of set: 0 a driver's write, 1 migration. Return: also -EINVAL (> VU_MAX_CONFIG). */
 int fe_get_config(struct fe *fe, uint32_t offset, uint32_t size, void *data);
 int fe_set_config(struct fe *fe, uint32_t offset, uint32_t size, uint32_t flags, const void *data);
+
+/*
+ * The in-flight region: memory of the back-end's making that outlives it. It keeps there what it
+ * has taken from the rings; given back to the next back-end before its rings start, that one
+ * serves what the one before left undone.
+ */
+struct fe_inflight {
+	int fd; /* ours; -1: none */
+	void *map; /* mmap_size bytes, of this process */
+	uint64_t mmap_size; /* num_queues areas of equal size */
+	uint64_t mmap_offset; /* in the file, as the back-end said it */
+	uint16_t num_queues;
+	uint16_t queue_size;
+	void *map_base; /* what munmap(2) wants: whole pages */
+	uint64_t map_bytes;
+};
+
+/*
+ * fe_get_inflight - ask for a region for @num_queues rings of @queue_size entries, and map it. The
+ * format is that of the features set before. @out need not be initialised; on failure it is empty.
+ * Return: also -EREMOTEIO (the back-end has none for these sizes), -EPROTO (a reply that makes no
+ * sense: other numbers, no fd, a file too short; the session goes on), -errno of mmap(2).
+ */
+int fe_get_inflight(struct fe *fe, unsigned num_queues, unsigned queue_size,
+		    struct fe_inflight *out);
+
+/* fe_set_inflight - have the back-end use @inflight, which stays the caller's. */
+int fe_set_inflight(struct fe *fe, const struct fe_inflight *inflight);
+
+/* fe_inflight_free - unmap and close. Harmless when empty: {.fd = -1}, or after a failed get. */
+void fe_inflight_free(struct fe_inflight *inflight);
+
+/*
+ * fe_set_log_base - [@offset, @offset + @size) of @fd is the dirty log from now on: a bit for every
+ * 4 KiB of guest-physical memory. The fd stays the caller's. Logging itself is switched by
+ * VU_F_LOG_ALL, and for a ring's own memory by bit 0 of vu_vring_addr.flags.
+ * Return: also -EPROTO (the log echoed is another one; the session goes on).
+ */
+int fe_set_log_base(struct fe *fe, int fd, uint64_t size, uint64_t offset);
+
+/* fe_set_log_fd - the eventfd by which a back-end may tell of pages logged; it stays the caller's. */
+int fe_set_log_fd(struct fe *fe, int fd);
+
+/*
+ * fe_save_state, fe_load_state - DEVICE_STATE: what the device keeps beside rings and configuration
+ * space, while all rings are stopped. The whole of it, checked by the back-end in the end. SIGPIPE
+ * must be ignored, since the other end may go away.
+ * Return: bytes saved, or 0; also -EREMOTEIO (refused, or failed in the back-end), -EFBIG (more than
+ * @max), -ETIMEDOUT (the transfer; the session goes on), -EPROTO (a reply that makes no sense; the
+ * session goes on), -EINVAL (an fd of another kind in the reply), -EPIPE, -errno of pipe(2).
+ */
+ssize_t fe_save_state(struct fe *fe, void *buf, size_t max);
+int fe_load_state(struct fe *fe, const void *data, size_t len);
 
 /*
  * fe_open_channel - make the back-end channel and pass its other end. @fn may be NULL: every

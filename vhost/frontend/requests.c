@@ -137,6 +137,37 @@ int fe_reset_device(struct fe *fe)
 	return set_nothing(fe, VU_RESET_DEVICE);
 }
 
+int fe_get_status(struct fe *fe, uint8_t *status)
+{
+	uint64_t value;
+	int ret = get_u64(fe, VU_GET_STATUS, &value);
+
+	if (ret)
+		return ret;
+	if (value > UINT8_MAX)
+		return -EPROTO;
+	*status = (uint8_t)value;
+	return 0;
+}
+
+int fe_set_status(struct fe *fe, uint8_t status)
+{
+	return set_u64(fe, VU_SET_STATUS, status);
+}
+
+int fe_send_rarp(struct fe *fe, const uint8_t mac[6])
+{
+	uint64_t value = 0;
+
+	memcpy(&value, mac, 6); /* the first six bytes, in their order */
+	return set_u64(fe, VU_SEND_RARP, value);
+}
+
+int fe_set_mtu(struct fe *fe, uint64_t mtu)
+{
+	return set_u64(fe, VU_NET_SET_MTU, mtu);
+}
+
 int fe_get_queue_num(struct fe *fe, uint64_t *rings)
 {
 	return get_u64(fe, VU_GET_QUEUE_NUM, rings);
@@ -248,6 +279,11 @@ int fe_set_vring_err(struct fe *fe, unsigned index, int fd)
 int fe_set_vring_enable(struct fe *fe, unsigned index, bool enable)
 {
 	return set_state(fe, VU_SET_VRING_ENABLE, index, enable);
+}
+
+int fe_vring_kick(struct fe *fe, unsigned index)
+{
+	return set_state(fe, VU_VRING_KICK, index, 0);
 }
 
 int fe_get_vring_base(struct fe *fe, unsigned index, uint32_t *base)

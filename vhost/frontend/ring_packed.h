@@ -3,8 +3,9 @@
  * ring_packed.h - the packed ring (virtio 1.3, section 2.8), driver side, inline.
  * Beside L1 (front-end), the driving thread. Included by ring.h only.
  *
- * A chain is prepared in memory of our own, linked as on a split ring, and copied into the ring
- * at each submission: a packed ring is filled in order. Its head is the buffer id.
+ * A chain is prepared in memory of our own and copied into the ring at each submission: a packed
+ * ring is filled in order. Its head is the buffer id, and its descriptors wait as they are to
+ * stand in the ring, but for the two bits that tell the round.
  */
 #ifndef RINGSIDE_FRONTEND_RING_PACKED_H
 #define RINGSIDE_FRONTEND_RING_PACKED_H
@@ -31,63 +32,89 @@ static inline void fe_packed_advance(const struct fe_ring *ring, uint16_t *slot,
 	*slot = (uint16_t)next;
 }
 
+/* fe_packed_bits - @bits where a descriptor has its flags. */
+static inline fe_words fe_packed_bits(uint16_t bits)
+{
+	return (fe_words){0, htole64((uint64_t)bits << 48)};
+}
+
 /* The wrap counter is 1 while what is made available has AVAIL set, and what is used both. */
-static inline uint16_t fe_packed_position(uint16_t slot, uint16_t bits)
+static inline uint16_t fe_packed_position(unsigned slot, uint16_t bits)
 {
 	return (uint16_t)(slot | (bits & FE_PACKED_AVAIL ? FE_PACKED_WRAP : 0));
 }
 
 /* Length, id and flags of a descriptor are one aligned word. */
-static inline uint64_t *fe_packed_word(const struct fe_ring *ring, uint16_t slot)
+static inline uint64_t *fe_packed_word(const struct fe_ring *ring, unsigned slot)
 {
 	return (uint64_t *)(void *)&ring->slots[slot].len;
 }
 
-/* fe_packed_put - the next descriptor of the ring. The first of a batch waits for the publish: a
- * device that has not seen it does not look at the others. */
-static inline void fe_packed_put(struct fe_ring *ring, const struct vring_desc *from, uint64_t id)
+static inline fe_words *fe_packed_words(struct vring_packed_desc *desc)
 {
-	uint16_t slot = ring->avail_slot;
-	uint64_t flags = le16toh(from->flags) | ring->avail_bits;
-	uint64_t word = flags << 48 | id << 32 | le32toh(from->len);
-
-	__atomic_store_n(&ring->slots[slot].addr, from->addr, __ATOMIC_RELAXED);
-	if (likely(ring->held_word)) {
-		__atomic_store_n(fe_packed_word(ring, slot), htole64(word), __ATOMIC_RELAXED);
-	} else {
-		ring->held_word = word; /* not 0: AVAIL or USED is set */
-		ring->held_slot = slot;
-	}
-	fe_packed_advance(ring, &ring->avail_slot, &ring->avail_bits, 1);
+	return (fe_words *)(void *)desc;
 }
 
-static inline void fe_packed_stage(struct fe_ring *ring, unsigned head)
+/*
+ * fe_packed_put - a descriptor into the ring by one store. The first of a batch waits for the
+ * publish: a device that has not seen it does not look at the others.
+ */
+static inline void fe_packed_put(struct fe_ring *ring, unsigned slot, fe_words words)
 {
-	const struct vring_desc *desc = &ring->desc[head];
-	unsigned left = ring->chains[head].num_desc;
-
-	ring->staged++;
-	ring->unshown = (uint16_t)(ring->unshown + left);
-	fe_packed_put(ring, desc, head);
-	while (unlikely(--left)) {
-		desc = &ring->desc[le16toh(desc->next)];
-		fe_packed_put(ring, desc, head);
+	if (ring->staged++ == ring->published) {
+		ring->held_slot = slot;
+		ring->held = words;
+	} else {
+		*fe_packed_words(&ring->slots[slot]) = words;
 	}
+}
+
+/* fe_packed_fill - a chain of @left descriptors to @slot, before the end of the ring. */
+static inline void fe_packed_fill(struct fe_ring *ring, unsigned slot, unsigned head, unsigned left)
+{
+	struct vring_packed_desc *shape = ring->shape, *to = &ring->slots[slot];
+	const uint16_t *links = ring->links;
+	fe_words bits = ring->avail_bits;
+
+	ring->avail_slot = slot + left;
+	fe_packed_put(ring, slot, *fe_packed_words(&shape[head]) | bits);
+	while (--left) {
+		head = links[head];
+		*fe_packed_words(++to) = *fe_packed_words(&shape[head]) | bits;
+	}
+}
+
+/* fe_ring_stage_slow - a chain that reaches the end of a packed ring, or is in order. */
+void fe_ring_stage_slow(struct fe_ring *ring, unsigned head);
+
+/* fe_packed_stage - a chain of @num_desc descriptors into the ring. */
+static inline void fe_packed_stage(struct fe_ring *ring, unsigned head, unsigned num_desc)
+{
+	unsigned slot = ring->avail_slot;
+
+	if (likely(slot + num_desc < ring->fast_end))
+		fe_packed_fill(ring, slot, head, num_desc);
+	else
+		fe_ring_stage_slow(ring, head);
 }
 
 static inline void fe_packed_publish(struct fe_ring *ring)
 {
+	uint32_t slot = ring->avail_slot, held = ring->held_slot;
+	fe_words words = ring->held;
+
 	if (ring->published == ring->staged)
 		return;
+	ring->published = ring->staged;
+	ring->shown_position = (uint16_t)(slot | ring->avail_wrap);
+	ring->unkicked += slot - held;
+	if (slot <= held)
+		ring->unkicked += ring->size;
+	/* Address and flags follow each other, so that the line goes to and fro but once. */
+	__atomic_store_n(&ring->slots[held].addr, words[0], __ATOMIC_RELAXED);
 	/* Release: all other descriptors and the buffers first. Pairs with the device's acquire
 	 * of the flags. */
-	__atomic_store_n(fe_packed_word(ring, ring->held_slot), htole64(ring->held_word),
-			 __ATOMIC_RELEASE);
-	ring->held_word = 0;
-	ring->published = ring->staged;
-	ring->shown_position = fe_packed_position(ring->avail_slot, ring->avail_bits);
-	ring->unkicked += ring->unshown;
-	ring->unshown = 0;
+	__atomic_store_n(fe_packed_word(ring, held), words[1], __ATOMIC_RELEASE);
 }
 
 static inline bool fe_packed_kick_wanted(struct fe_ring *ring)
@@ -119,54 +146,60 @@ static inline bool fe_packed_kick_wanted(struct fe_ring *ring)
 
 /* fe_packed_is_used - has the device written over @slot? Acquire: the rest of it, and the buffers,
  * are read after. Pairs with the device's release of the flags. */
-static inline bool fe_packed_is_used(const struct fe_ring *ring, uint16_t slot, uint16_t bits)
+static inline bool fe_packed_is_used(const struct fe_ring *ring, unsigned slot, uint16_t bits)
 {
 	uint16_t flags = le16toh(__atomic_load_n(&ring->slots[slot].flags, __ATOMIC_ACQUIRE));
 
 	return (flags & FE_PACKED_BITS) == bits;
 }
 
-/* fe_packed_take - one used element, read once and checked. The WRITE flag is not: devices differ
- * in setting it, and the length says the same. Return: its head, or -EPROTO. */
-static inline int fe_packed_take(struct fe_ring *ring, struct fe_used *out)
-{
-	uint64_t word =
-		le64toh(__atomic_load_n(fe_packed_word(ring, ring->used_slot), __ATOMIC_RELAXED));
-	uint16_t id = (uint16_t)(word >> 32);
-	uint32_t len = (uint32_t)word;
-
-	if (unlikely(id >= ring->size))
-		return fe_ring_break(ring, "used id outside the ring");
-	if (unlikely(!ring->chains[id].in_flight))
-		return fe_ring_break(ring, "used id that is not in flight");
-	if (unlikely(len > ring->chains[id].in_bytes))
-		return fe_ring_break(ring, "used length beyond the chain's writable bytes");
-	ring->chains[id].in_flight = false;
-	ring->last_used++;
-	fe_packed_advance(ring, &ring->used_slot, &ring->used_bits, ring->chains[id].num_desc);
-	out->head = id;
-	out->len = len;
-	return (int)id;
-}
-
+/*
+ * fe_packed_poll - what was used. The WRITE flag is not checked: devices differ in setting it, and
+ * the length says the same.
+ */
 static inline int fe_packed_poll(struct fe_ring *ring, struct fe_used *used, unsigned max)
 {
+	const uint64_t *words = fe_packed_word(ring, 0); /* every other one */
+	const uint64_t bits_mask = (uint64_t)FE_PACKED_BITS << 48;
+	uint64_t bits = (uint64_t)ring->used_bits << 48;
+	unsigned waiting = (uint16_t)(ring->published - ring->last_used);
+	size_t at = 2 * (size_t)ring->used_slot, end = 2 * (size_t)ring->size;
+	struct fe_chain *chains = ring->chains;
 	unsigned n;
-	int head;
+	int ret = 0;
 
-	if (unlikely(ring->broken))
-		return -EPROTO;
 	/* Nothing is looked at that the device cannot have used. */
-	for (n = 0; n < max && ring->last_used != ring->published; n++) {
-		if (!fe_packed_is_used(ring, ring->used_slot, ring->used_bits))
+	max = min_of(waiting, max);
+	for (n = 0; n < max; n++) {
+		/* Read once, then checked. One aligned word is of one instant, so that length and
+		 * id are those the flags came with. Acquire: the buffers after. Pairs with the
+		 * device's release of the flags. */
+		uint64_t word = le64toh(__atomic_load_n(&words[at], __ATOMIC_ACQUIRE));
+		size_t id = (uint16_t)(word >> 32), num_desc;
+		uint32_t len = (uint32_t)word;
+
+		if ((word ^ bits) & bits_mask)
 			break;
-		head = fe_packed_take(ring, &used[n]);
-		if (unlikely(head < 0))
-			return n ? (int)n : head;
-		if (ring->chains[head].once)
-			fe_ring_release(ring, (unsigned)head);
+		if (unlikely(id >= ring->size || len > chains[id].in_bytes)) {
+			ret = fe_ring_break_used(ring, (uint32_t)id);
+			break;
+		}
+		num_desc = chains[id].num_desc;
+		if (unlikely(!fe_ring_land(ring, &chains[id]))) {
+			ret = -EPROTO;
+			break;
+		}
+		at += 2 * num_desc;
+		if (at >= end) {
+			at -= end;
+			bits ^= bits_mask;
+		}
+		used[n] = (struct fe_used){.head = (uint32_t)id, .len = len};
 	}
-	return (int)n;
+	ring->used_slot = (uint32_t)(at / 2);
+	ring->used_bits = (uint16_t)(bits >> 48);
+	ring->last_used = (uint16_t)(ring->last_used + n);
+	return n ? (int)n : ret; /* the good ones first */
 }
 
 /* Offset and flags of our event in one store: the device reads them in one word. */
@@ -189,8 +222,8 @@ static inline bool fe_packed_interrupts_on(struct fe_ring *ring)
 						  : VRING_PACKED_EVENT_FLAG_ENABLE);
 	/* Pairs with the device's barrier between using a descriptor and reading our event. */
 	fe_full_barrier();
-	return ring->last_used == ring->published ||
-	       !fe_packed_is_used(ring, ring->used_slot, ring->used_bits);
+	return !ring->batch && (ring->last_used == ring->published ||
+				!fe_packed_is_used(ring, ring->used_slot, ring->used_bits));
 }
 
 #endif

@@ -54,48 +54,39 @@ static inline int fe_split_refresh(struct fe_ring *ring)
 	return waiting;
 }
 
-/* fe_split_take - one used element, read once and checked. Return: its head, or -EPROTO. */
-static inline int fe_split_take(struct fe_ring *ring, struct fe_used *out)
-{
-	struct vring_used_elem *elem = &ring->used->ring[ring->last_used & ring->mask];
-	uint32_t head = le32toh(__atomic_load_n(&elem->id, __ATOMIC_RELAXED));
-	uint32_t len = le32toh(__atomic_load_n(&elem->len, __ATOMIC_RELAXED));
-
-	if (unlikely(head >= ring->size))
-		return fe_ring_break(ring, "used id outside the ring");
-	if (unlikely(!ring->chains[head].in_flight))
-		return fe_ring_break(ring, "used id that is not in flight");
-	if (unlikely(len > ring->chains[head].in_bytes))
-		return fe_ring_break(ring, "used length beyond the chain's writable bytes");
-	ring->chains[head].in_flight = false;
-	ring->last_used++;
-	out->head = head;
-	out->len = len;
-	return (int)head;
-}
-
 static inline int fe_split_poll(struct fe_ring *ring, struct fe_used *used, unsigned max)
 {
-	int waiting = (uint16_t)(ring->used_idx - ring->last_used);
-	unsigned i, n;
+	const struct vring_used_elem *elems = ring->used->ring;
+	struct fe_chain *chains = ring->chains;
+	uint32_t at = ring->last_used, mask = ring->mask;
+	int waiting = (uint16_t)(ring->used_idx - at);
+	unsigned n;
+	int ret = 0;
 
-	if (unlikely(ring->broken))
-		return -EPROTO;
 	if (waiting == 0) {
 		waiting = fe_split_refresh(ring);
 		if (waiting <= 0)
 			return waiting;
 	}
-	n = min_of((unsigned)waiting, max);
-	for (i = 0; i < n; i++) {
-		int head = fe_split_take(ring, &used[i]);
+	max = min_of((unsigned)waiting, max);
+	for (n = 0; n < max; n++, at++) {
+		/* Read once, then checked. */
+		const struct vring_used_elem *elem = &elems[at & mask];
+		uint32_t head = le32toh(__atomic_load_n(&elem->id, __ATOMIC_RELAXED));
+		uint32_t len = le32toh(__atomic_load_n(&elem->len, __ATOMIC_RELAXED));
 
-		if (unlikely(head < 0))
-			return i ? (int)i : head;
-		if (ring->chains[head].once)
-			fe_ring_release(ring, (unsigned)head);
+		if (unlikely(head > mask || len > chains[head].in_bytes)) {
+			ret = fe_ring_break_used(ring, head);
+			break;
+		}
+		if (unlikely(!fe_ring_land(ring, &chains[head]))) {
+			ret = -EPROTO;
+			break;
+		}
+		used[n] = (struct fe_used){.head = head, .len = len};
 	}
-	return (int)n;
+	ring->last_used = (uint16_t)at;
+	return n ? (int)n : ret; /* the good ones first */
 }
 
 static inline void fe_split_interrupts_off(struct fe_ring *ring)

@@ -76,6 +76,7 @@ static bool find_address(uintptr_t address, struct slot *found)
 	return false;
 }
 
+/* Syscalls: mmap(prot!PROT_EXEC), write, rt_sigaction(signum=SIGBUS) */
 static void on_sigbus(int signal_number, siginfo_t *info, void *context)
 {
 	const uint64_t one = 1;

@@ -6,15 +6,10 @@
 #include "vhost/memory/table.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
-#include "vhost/memory/fault.h"
+#include "vhost/memory/map.h"
 
 int mem_table_init(struct mem_table *table)
 {
@@ -27,8 +22,9 @@ int mem_table_init(struct mem_table *table)
 
 static void unmap_region(struct mem_region *region)
 {
-	mem_fault_remove(region->map_base);
-	munmap(region->map_base, region->map_bytes);
+	struct mem_map map = {.base = region->map_base, .bytes = region->map_bytes};
+
+	mem_unmap(&map);
 	close_fd(&region->fd);
 }
 
@@ -46,77 +42,27 @@ void mem_table_free(struct mem_table *table)
 	table->regions = NULL;
 }
 
-/* page_size_of - the unit in which @fd can be mapped, or 0 with errno set. A page of a FUSE file
- * may never come, and whoever touches it would wait for ever. */
-static uint64_t page_size_of(int fd)
-{
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return 0;
-	if (fs.f_type == FUSE_SUPER_MAGIC) {
-		errno = EINVAL;
-		return 0;
-	}
-	if (fs.f_type == HUGETLBFS_MAGIC)
-		return (uint64_t)fs.f_bsize;
-	return (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/*
- * check_file - is @fd something that has [0, @end) to map? Memory comes as a regular file (memfd,
- * tmpfs and hugetlbfs included) or as a device such as /dev/dax0.0, which has no size to compare.
- */
-static int check_file(int fd, uint64_t end)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (S_ISCHR(st.st_mode))
-		return 0;
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < end)
-		return -EINVAL;
-	return 0;
-}
-
 /* map_region - check @in by itself and map it to @out, which borrows @fd. */
-static int map_region(const struct vu_region *in, int fd, struct mem_region *out)
+static int map_region(const struct vu_region *in, int fd, int fault_fd, struct mem_region *out)
 {
-	uint64_t end, page_bytes, offset, bytes;
-	void *base;
+	struct mem_map map;
+	uint64_t end;
 	int ret;
 
 	if (in->size == 0 || add_overflows(in->gpa, in->size, &end) ||
-	    add_overflows(in->uva, in->size, &end) ||
-	    add_overflows(in->mmap_offset, in->size, &end))
+	    add_overflows(in->uva, in->size, &end))
 		return -EINVAL;
-	ret = check_file(fd, end);
+	ret = mem_map(&map, fd, in->mmap_offset, in->size, fault_fd);
 	if (ret < 0)
 		return ret;
-	page_bytes = page_size_of(fd);
-	if (page_bytes == 0)
-		return -errno;
-
-	/* Offset and length must be whole pages of the file; rounding up may wrap to 0. */
-	offset = align_down(in->mmap_offset, page_bytes);
-	bytes = align_up(end - offset, page_bytes);
-	if (bytes < end - offset || bytes > SIZE_MAX || offset > INT64_MAX - bytes)
-		return -EINVAL;
-	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
-		    (off_t)offset);
-	if (base == MAP_FAILED)
-		return -errno;
-	madvise(base, bytes, MADV_DONTDUMP); /* a core file is no place for a guest's secrets */
-
 	*out = (struct mem_region){
 		.gpa = in->gpa,
 		.size = in->size,
 		.uva = in->uva,
-		.host = (uint8_t *)base + (in->mmap_offset - offset),
-		.map_base = base,
-		.map_bytes = bytes,
-		.page_bytes = page_bytes,
+		.host = map.host,
+		.map_base = map.base,
+		.map_bytes = map.bytes,
+		.page_bytes = map.page_bytes,
 		.fd = fd,
 		.file_offset = in->mmap_offset,
 	};
@@ -138,7 +84,7 @@ static int insert_region(struct mem_table *table, const struct vu_region *in, in
 
 	if (table->num_regions >= table->max_regions)
 		return -ENOSPC;
-	ret = map_region(in, fd, &mapped);
+	ret = map_region(in, fd, table->fault_fd, &mapped);
 	if (ret < 0)
 		return ret;
 	for (unsigned i = 0; i < table->num_regions; i++) {
@@ -146,15 +92,9 @@ static int insert_region(struct mem_table *table, const struct vu_region *in, in
 
 		if (overlap(in->gpa, in->size, r->gpa, r->size) ||
 		    overlap(in->uva, in->size, r->uva, r->size)) {
-			munmap(mapped.map_base, mapped.map_bytes);
+			mapped.fd = -1; /* only borrowed */
+			unmap_region(&mapped);
 			return -EEXIST;
-		}
-	}
-	if (table->fault_fd >= 0) {
-		ret = mem_fault_add(mapped.map_base, mapped.map_bytes, table->fault_fd);
-		if (ret < 0) {
-			munmap(mapped.map_base, mapped.map_bytes);
-			return ret;
 		}
 	}
 	for (at = table->num_regions; at > 0 && table->regions[at - 1].gpa > in->gpa; at--)
@@ -254,6 +194,18 @@ void *mem_from_uva(const struct mem_table *table, uint64_t uva, uint64_t bytes)
 	if (!r || bytes > r->size - (uva - r->uva))
 		return NULL;
 	return r->host + (uva - r->uva);
+}
+
+uint64_t mem_gpa_of(const struct mem_table *table, const void *host)
+{
+	for (unsigned i = 0; i < table->num_regions; i++) {
+		const struct mem_region *region = &table->regions[i];
+		uint64_t offset = (uint64_t)((const uint8_t *)host - region->host);
+
+		if (offset < region->size)
+			return region->gpa + offset;
+	}
+	return UINT64_MAX;
 }
 
 uint8_t *mem_cache_fill(const struct mem_table *table, struct mem_cache *cache, uint64_t gpa,

@@ -82,6 +82,10 @@ const struct mem_region *mem_find_uva(const struct mem_table *table, uint64_t uv
 /* mem_from_uva - host address of [uva, uva + bytes), which must lie in one region, or NULL. */
 void *mem_from_uva(const struct mem_table *table, uint64_t uva, uint64_t bytes);
 
+/* mem_gpa_of - guest address of @host, which the look-ups here gave out; one past every region when
+ * it lies in none. */
+uint64_t mem_gpa_of(const struct mem_table *table, const void *host);
+
 /* mem_cache_fill - slow path of mem_at. */
 uint8_t *mem_cache_fill(const struct mem_table *table, struct mem_cache *cache, uint64_t gpa,
 			uint64_t bytes);

@@ -136,30 +136,27 @@ static inline void packed_collect_indirect(struct virtqueue *vq, struct vq_desc 
 static inline unsigned packed_collect(struct virtqueue *vq, struct vq_chain *chain,
 				      struct vq_desc desc, uint16_t *id)
 {
+	const struct vring_packed_desc *at = packed_slot(vq, vq->next_avail);
+	const struct vring_packed_desc *end = packed_slot(vq, vq->size);
 	struct vq_walk walk = vq_walk_begin(chain);
-	uint16_t slot = vq->next_avail;
-	bool wrap = vq->avail_wrap;
 	unsigned room = vq->room;
-	bool indirect = false;
 	unsigned n = 0;
 
 	for (;;) {
 		if (unlikely(++n > room))
 			return 0;
 		if (unlikely(desc.flags & VRING_DESC_F_INDIRECT))
-			indirect = true;
+			walk.error = VQ_CHAIN_INDIRECT;
 		else
 			vq_walk_add(vq, &walk, chain, desc);
 		if (!(desc.flags & VRING_DESC_F_NEXT))
 			break;
-		packed_advance(vq, &slot, &wrap, 1);
-		desc = packed_load_desc(packed_slot(vq, slot));
+		if (unlikely(++at == end))
+			at = packed_slot(vq, 0);
+		desc = packed_load_desc(at);
 	}
 	*id = desc.tag;
-	if (unlikely(indirect))
-		vq_chain_fail(vq, chain, VQ_CHAIN_INDIRECT, NULL);
-	else
-		vq_walk_end(vq, &walk, chain, desc);
+	vq_walk_end(vq, &walk, chain, desc);
 	return n;
 }
 
@@ -191,6 +188,8 @@ static inline __attribute__((always_inline)) int packed_pop(struct virtqueue *vq
 		return 0;
 	chain->head = id;
 	vq->room = (uint16_t)(vq->room - n);
+	if (unlikely(vq->track))
+		track_pop(vq, chain, vq->next_avail, n);
 	packed_advance(vq, &vq->next_avail, &vq->avail_wrap, n);
 	return 1;
 }
@@ -217,14 +216,15 @@ static inline void packed_unpop(struct virtqueue *vq, const struct vq_chain *cha
 	vq->next_avail = (uint16_t)(vq->next_avail - n);
 }
 
-static inline void packed_push(struct virtqueue *vq, uint16_t id, uint32_t written_bytes)
+/* packed_stage - a used element that stands for @entries descriptors: one chain, or in order
+ * several, of which @id is the last. */
+static inline void packed_stage(struct virtqueue *vq, uint16_t id, uint32_t written_bytes,
+				unsigned entries)
 {
 	uint16_t flags = (uint16_t)((vq->used_wrap ? PACKED_AVAIL | PACKED_USED : 0) |
 				    (written_bytes ? VRING_DESC_F_WRITE : 0));
 	uint64_t word = (uint64_t)flags << 48 | (uint64_t)id << 32 | written_bytes;
-	unsigned n = vq_give_head(vq, id);
 
-	vq->room = (uint16_t)(vq->room + n);
 	/* The first of a batch is held back until the publish: a driver that has not seen it does
 	 * not look at the others. */
 	if (vq->staged) {
@@ -234,8 +234,16 @@ static inline void packed_push(struct virtqueue *vq, uint16_t id, uint32_t writt
 		vq->staged_word = word;
 		vq->staged = true;
 	}
-	packed_advance(vq, &vq->next_used, &vq->used_wrap, n);
-	vq->unsignalled += n;
+	packed_advance(vq, &vq->next_used, &vq->used_wrap, entries);
+	vq->unsignalled += entries;
+}
+
+static inline void packed_push(struct virtqueue *vq, uint16_t id, uint32_t written_bytes)
+{
+	unsigned n = vq_give_head(vq, id);
+
+	vq->room = (uint16_t)(vq->room + n);
+	packed_stage(vq, id, written_bytes, n);
 }
 
 static inline void packed_publish(struct virtqueue *vq)

@@ -126,6 +126,8 @@ static inline int split_pop(struct virtqueue *vq, struct vq_chain *chain)
 		return 0;
 	vq->next_avail++;
 	split_collect(vq, head, chain);
+	if (unlikely(vq->track))
+		track_pop(vq, chain, 0, 1);
 	return 1;
 }
 
@@ -150,6 +152,8 @@ static inline unsigned split_pop_burst(struct virtqueue *vq, struct vq_chain *co
 			break;
 		vq->next_avail++;
 		split_collect(vq, heads[i], chains[i]);
+		if (unlikely(vq->track))
+			track_pop(vq, chains[i], 0, 1);
 	}
 	return i;
 }

@@ -41,6 +41,7 @@ int vq_init(struct virtqueue *vq, const char *device, unsigned index, unsigned m
 
 void vq_free(struct virtqueue *vq)
 {
+	track_detach(vq);
 	free(vq->in_flight);
 	vq->in_flight = NULL;
 }
@@ -106,6 +107,7 @@ int vq_attach(struct virtqueue *vq, const struct vq_setup *setup)
 {
 	int rc = check_setup(setup);
 
+	vq->refused = "size, alignment or base";
 	if (rc)
 		return rc;
 	vq->packed = setup->packed;
@@ -124,7 +126,10 @@ int vq_attach(struct virtqueue *vq, const struct vq_setup *setup)
 	vq->kicks_wanted = true;
 	vq->cache = (struct mem_cache){0};
 	memset(vq->in_flight, 0, vq->size * sizeof(vq->in_flight[0]));
+	vq->num_resubmit = 0;
+	vq->recovered = false;
 	rc = vq->packed ? set_packed_base(vq, setup->base) : set_split_base(vq, setup->base);
+	rc = track_attach(vq, setup, rc);
 	if (rc)
 		vq_detach(vq);
 	return rc;
@@ -132,6 +137,7 @@ int vq_attach(struct virtqueue *vq, const struct vq_setup *setup)
 
 void vq_detach(struct virtqueue *vq)
 {
+	track_detach(vq);
 	vq->desc = NULL;
 	vq->avail = NULL;
 	vq->used = NULL;
@@ -178,8 +184,9 @@ void vq_chain_fail(struct virtqueue *vq, struct vq_chain *chain, enum vq_chain_e
 	chain->out_bytes = chain->in_bytes = 0;
 	chain->error = (uint8_t)error;
 	chain->last_byte = NULL;
-	if (last && (last->flags & VRING_DESC_F_WRITE) && last->len &&
-	    last->gpa <= UINT64_MAX - (last->len - 1))
+	if (last &&
+	    (last->flags & (VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) == VRING_DESC_F_WRITE &&
+	    last->len && last->gpa <= UINT64_MAX - (last->len - 1))
 		chain->last_byte = mem_at(vq->mem, &vq->cache, last->gpa + last->len - 1, 1);
 	vq_count_add(&vq->count.bad_chains[chain->error], 1);
 	log_warn_limited(&vq->log_limit, vq->name, "chain at head %u refused: %s", chain->head,

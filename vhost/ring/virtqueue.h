@@ -26,6 +26,7 @@
 #include "vhost/base/log.h"
 #include "vhost/base/util.h"
 #include "vhost/memory/table.h"
+#include "vhost/ring/track.h"
 
 #define VQ_NAME_BYTES   32
 #define VQ_MAX_BURST    64 /* chains of one vq_pop_burst() */
@@ -75,6 +76,14 @@ struct vq_setup {
 	int kick_fd; /* eventfd, or -1: poll */
 	int call_fd; /* eventfd, or -1: never interrupt */
 	int err_fd; /* eventfd, or -1 */
+
+	uint16_t max_iov; /* most iovecs the device pops a chain with; 0: VQ_MAX_INDIRECT */
+	const struct mem_dirty *dirty; /* log of guest memory written; NULL: none is wanted */
+	bool dirty_ring; /* with dirty: writes to the ring itself are logged too */
+	uint64_t used_gpa; /* with dirty_ring: of the used ring, or packed: device event area */
+
+	void *inflight; /* the queue's area of the in-flight region, 8-byte aligned; NULL: none */
+	uint64_t inflight_bytes; /* of it, >= vq_inflight_bytes(packed, size) */
 };
 
 /* Counted by the queue's thread; read by anyone with vq_count(). */
@@ -103,6 +112,7 @@ struct virtqueue {
 	bool packed;
 	bool event_idx;
 	bool indirect;
+	struct vq_track *track; /* NULL: nothing is kept track of */
 	int call_fd;
 	int kick_fd;
 	int err_fd;
@@ -126,6 +136,7 @@ struct virtqueue {
 	uint32_t unsignalled; /* packed: descriptors used since the last decision to interrupt */
 	uint16_t room; /* packed: ring entries that no chain in flight holds */
 	struct mem_cache cache;
+	uint16_t num_resubmit; /* chains left that the process before had taken; served first */
 	uint16_t *in_flight; /* by head or id: ring entries of the chain in flight; 0: none */
 
 	struct vq_counters count cacheline_aligned;
@@ -133,6 +144,8 @@ struct virtqueue {
 
 	/* Cold. */
 	unsigned index;
+	bool recovered; /* the in-flight area had been used before: the driver may have missed a call */
+	const char *refused; /* what vq_attach() found wrong */
 	uint64_t features;
 	void *device_data; /* the device's, from queue_start to vu_queue_stopped */
 	void *owner; /* the session's */
@@ -148,8 +161,12 @@ void vq_free(struct virtqueue *vq);
 /*
  * vq_attach - set up a stopped queue as @setup says. Control thread.
  * Split: the available index comes from the base, the used index from memory. Packed: both come
- * from the base; front-ends that know only its low half mean that nothing is in flight.
- * Return: 0, or -EINVAL (size, alignment or base; virtio 2.7, 2.8).
+ * from the base; front-ends that know only its low half mean that nothing is in flight. With an
+ * in-flight area that was used before, the base does not count: chains that were taken and not
+ * answered are served again, first (vq->num_resubmit), then what was not taken yet.
+ * A device that is asked to stop takes the former all the same; see vq_owes().
+ * Return: 0, or with vq->refused as the reason: -EINVAL (size, alignment or base; virtio 2.7,
+ * 2.8), -EBADMSG (in-flight area), -ENOMEM.
  */
 int vq_attach(struct virtqueue *vq, const struct vq_setup *setup);
 
@@ -182,6 +199,8 @@ static inline void vq_count_add(uint64_t *counter, uint64_t n)
 /* vq_waiting - is there work? Return: an upper bound, at most @max, of the chains that wait. */
 static inline unsigned vq_waiting(struct virtqueue *vq, unsigned max)
 {
+	if (unlikely(vq->num_resubmit))
+		return min_of((unsigned)vq->num_resubmit, max);
 	return vq->packed ? packed_waiting(vq, max) : min_of(split_waiting(vq), max);
 }
 
@@ -193,7 +212,16 @@ static inline unsigned vq_waiting(struct virtqueue *vq, unsigned max)
  */
 static inline int vq_pop(struct virtqueue *vq, struct vq_chain *chain)
 {
+	if (unlikely(vq->num_resubmit))
+		return track_pop_again(vq, chain);
 	return vq->packed ? packed_pop(vq, chain) : split_pop(vq, chain);
+}
+
+/* vq_owes - are chains left that the process before had taken? They are taken and answered even
+ * when the queue is asked back: its base could not express them. */
+static inline bool vq_owes(const struct virtqueue *vq)
+{
+	return unlikely(vq->num_resubmit) && !vq->broken;
 }
 
 /* vq_pop_burst - take up to @max (<= VQ_MAX_BURST) chains, fetching their descriptors ahead.
@@ -201,12 +229,16 @@ static inline int vq_pop(struct virtqueue *vq, struct vq_chain *chain)
 static inline unsigned vq_pop_burst(struct virtqueue *vq, struct vq_chain *const *chains,
 				    unsigned max)
 {
+	if (unlikely(vq->num_resubmit))
+		return max ? (unsigned)track_pop_again(vq, chains[0]) : 0;
 	return vq->packed ? packed_pop_burst(vq, chains, max) : split_pop_burst(vq, chains, max);
 }
 
 /* vq_unpop - put the chain popped last back, as if it had never been taken. */
 static inline void vq_unpop(struct virtqueue *vq, const struct vq_chain *chain)
 {
+	if (unlikely(vq->track) && track_unpop(vq, chain))
+		return;
 	if (vq->packed)
 		packed_unpop(vq, chain);
 	else
@@ -216,7 +248,9 @@ static inline void vq_unpop(struct virtqueue *vq, const struct vq_chain *chain)
 /* vq_push - stage the completion of a popped @head with the bytes written to its buffers. */
 static inline void vq_push(struct virtqueue *vq, uint16_t head, uint32_t written_bytes)
 {
-	if (vq->packed)
+	if (unlikely(vq->track))
+		track_push(vq, head, written_bytes);
+	else if (vq->packed)
 		packed_push(vq, head, written_bytes);
 	else
 		split_push(vq, head, written_bytes);
@@ -225,7 +259,9 @@ static inline void vq_push(struct virtqueue *vq, uint16_t head, uint32_t written
 /* vq_publish - make everything staged visible to the driver. */
 static inline void vq_publish(struct virtqueue *vq)
 {
-	if (vq->packed) {
+	if (unlikely(vq->track)) {
+		track_publish(vq);
+	} else if (vq->packed) {
 		if (vq->staged)
 			packed_publish(vq);
 	} else if (vq->published != vq->next_used) {
@@ -259,14 +295,21 @@ static inline void vq_kicks_off(struct virtqueue *vq)
 		packed_kicks_off(vq);
 	else
 		split_kicks_off(vq);
+	if (unlikely(vq->track))
+		track_event(vq);
 }
 
 /* vq_kicks_on - the thread is about to sleep: ask for a kick at the next chain.
  * Return: true when chains came meanwhile, so that the thread must look again instead. */
 static inline bool vq_kicks_on(struct virtqueue *vq)
 {
+	bool waiting;
+
 	vq->kicks_wanted = true;
-	return (vq->packed ? packed_kicks_on(vq) : split_kicks_on(vq)) && !vq->broken;
+	waiting = vq->packed ? packed_kicks_on(vq) : split_kicks_on(vq);
+	if (unlikely(vq->track))
+		track_event(vq);
+	return (waiting || unlikely(vq->num_resubmit)) && !vq->broken;
 }
 
 #endif

@@ -76,6 +76,7 @@ static void collect_fds(struct vu_msg *msg, struct msghdr *mh)
 /*
  * read_some - one recvmsg(2) of at most @len bytes to @buf, counted in rx->received.
  * Return: 1 some bytes, 0 none for now, or -errno as vu_receive.
+ * Syscalls: recvmsg
  */
 static int read_some(int sock, struct vu_receiver *rx, void *buf, size_t len)
 {
@@ -156,6 +157,7 @@ static void attach_fds(struct msghdr *mh, union fd_control *control, const struc
 	memcpy(CMSG_DATA(c), msg->fds, bytes);
 }
 
+/* Syscalls: sendmsg */
 int vu_send(int sock, const struct vu_msg *msg)
 {
 	union fd_control control;

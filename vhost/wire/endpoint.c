@@ -106,6 +106,19 @@ int endpoint_connect(struct endpoint *ep, struct loop *loop, const char *path)
 	return 0;
 }
 
+int endpoint_use_broker(struct endpoint *ep, struct broker *broker)
+{
+	struct stat file = {.st_dev = ep->dev, .st_ino = ep->ino};
+	int ret = 0;
+
+	if (ep->kind == ENDPOINT_LISTEN && ep->path[0])
+		ret = broker_remove_at_end(broker, ep->path, &file);
+	else if (ep->kind == ENDPOINT_CLIENT)
+		ep->peer = ret = broker_add_peer(broker, ep->path);
+	ep->broker = broker;
+	return ret < 0 ? ret : 0;
+}
+
 /* hand_out - the endpoint rests before the callee sees the socket: it may resume or close. */
 static void hand_out(struct endpoint *ep, int sock)
 {
@@ -123,6 +136,7 @@ static void on_accept_rest_over(struct loop_timer *timer)
 		loop_watch_events(ep->loop, &ep->watch, EPOLLIN);
 }
 
+/* Syscalls: accept4 */
 static void on_listener_readable(struct loop_watch *watch, uint32_t events)
 {
 	struct endpoint *ep = container_of(watch, struct endpoint, watch);
@@ -145,7 +159,8 @@ static void on_listener_readable(struct loop_watch *watch, uint32_t events)
 static void on_client_due(struct loop_timer *timer)
 {
 	struct endpoint *ep = container_of(timer, struct endpoint, retry);
-	int sock = unix_connect_nonblock(ep->path);
+	int sock =
+		ep->broker ? broker_connect(ep->broker, ep->peer) : unix_connect_nonblock(ep->path);
 
 	if (sock >= 0) {
 		ep->connected_ns = clock_ns();
@@ -214,16 +229,14 @@ void endpoint_resume(struct endpoint *ep)
 
 void endpoint_close(struct endpoint *ep)
 {
-	struct stat st;
+	struct stat file = {.st_dev = ep->dev, .st_ino = ep->ino};
 
 	if (!ep->loop)
 		return;
 	loop_timer_cancel(ep->loop, &ep->retry);
 	loop_watch_del(ep->loop, &ep->watch);
-	/* While it still listens, nobody takes the path over between the look and the unlink. */
-	if (ep->kind == ENDPOINT_LISTEN && ep->path[0] && lstat(ep->path, &st) == 0 &&
-	    st.st_dev == ep->dev && st.st_ino == ep->ino)
-		unlink(ep->path);
+	if (ep->kind == ENDPOINT_LISTEN && ep->path[0] && !ep->broker)
+		unix_remove(ep->path, &file);
 	close_fd(&ep->fd);
 	ep->loop = NULL;
 }

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "vhost/wire/broker.h"
 #include "vhost/wire/loop.h"
 #include "vhost/wire/unix.h"
 
@@ -30,6 +31,8 @@ struct endpoint {
 	unsigned backoff_ms; /* CLIENT: next delay, 100 ms doubling to 5 s */
 	uint64_t connected_ns; /* CLIENT: when the last connection was made */
 	bool resting;
+	struct broker *broker; /* does what needs the path; NULL: we do */
+	int peer; /* CLIENT: the broker's number for path */
 	void (*on_connect)(struct endpoint *ep, int sock); /* sock (non-blocking, close-on-exec)
 							     is the callee's */
 	void (*on_exhausted)(struct endpoint *ep); /* ACCEPTED_FD: its connection is over */
@@ -59,14 +62,19 @@ int endpoint_fd(struct endpoint *ep, struct loop *loop, int fd);
  * Return: 0, -ENAMETOOLONG or -EINVAL (empty). */
 int endpoint_connect(struct endpoint *ep, struct loop *loop, const char *path);
 
+/* endpoint_use_broker - what needs the path is @broker's from now on. Before broker_seal().
+ * Return: 0 or -errno. */
+int endpoint_use_broker(struct endpoint *ep, struct broker *broker);
+
 /* endpoint_start - begin to hand out connections, from the loop. on_connect must be set. */
 void endpoint_start(struct endpoint *ep);
 
 /* endpoint_resume - the connection handed out is over; look for the next. */
 void endpoint_resume(struct endpoint *ep);
 
-/* endpoint_close - stop, close, and unlink the socket file if it is still ours. Harmless on an
- * endpoint that is zeroed or closed; a connection handed out is not touched. */
+/* endpoint_close - stop, close, and remove the socket file if it is still ours (a broker does so
+ * at its end). Harmless on an endpoint that is zeroed or closed; a connection handed out is not
+ * touched. */
 void endpoint_close(struct endpoint *ep);
 
 #endif

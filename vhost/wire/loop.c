@@ -82,6 +82,7 @@ static uint32_t epoll_mask(uint32_t events)
 	return events ? events : EPOLLONESHOT;
 }
 
+/* Syscalls: epoll_ctl */
 int loop_watch_add(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events,
 		   void (*fn)(struct loop_watch *watch, uint32_t events))
 {
@@ -209,6 +210,7 @@ static void run_timers(struct loop *loop)
 	}
 }
 
+/* Syscalls: epoll_wait, epoll_pwait: which of them is up to the C library */
 int loop_run(struct loop *loop)
 {
 	int ret = 0;

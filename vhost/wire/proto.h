@@ -128,9 +128,10 @@ struct vu_vring_state {
 static_assert(sizeof(struct vu_vring_state) == 8, "wire vring state");
 
 /* SET_VRING_ADDR: ring addresses are front-end virtual (uva), the log address is guest physical. */
+#define VU_VRING_F_LOG 1u /* writes to the ring are to be logged; its used part is at log_gpa */
 struct vu_vring_addr {
 	uint32_t index;
-	uint32_t flags; /* bit 0: VHOST_VRING_F_LOG */
+	uint32_t flags;
 	uint64_t desc_uva;
 	uint64_t used_uva;
 	uint64_t avail_uva;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,6 +68,18 @@ int unix_connect(const char *path)
 int unix_connect_nonblock(const char *path)
 {
 	return connect_to(path, SOCK_NONBLOCK);
+}
+
+/* Syscalls: getsockopt */
+int unix_check_stream(int fd)
+{
+	int domain, type;
+	socklen_t len = sizeof(int);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+		return -errno;
+	return domain == AF_UNIX && type == SOCK_STREAM ? 0 : -ENOTSOCK;
 }
 
 /*
@@ -236,4 +249,37 @@ int unix_listen(int sock, const char *path, mode_t mode, struct stat *file)
 out:
 	close_fd(&pub.dir_fd);
 	return ret;
+}
+
+static bool is_file(const char *path, const struct stat *file)
+{
+	struct stat now;
+
+	return lstat(path, &now) == 0 && now.st_dev == file->st_dev && now.st_ino == file->st_ino;
+}
+
+/*
+ * unix_remove - another daemon may take the path over between a look and unlink(2) when nobody
+ * listens there any more. So the file is moved aside first, and put back if it was not ours.
+ * Syscalls (broker): newfstatat, lstat: whose file it is; getrandom, renameat2, unlink
+ */
+void unix_remove(const char *path, const struct stat *file)
+{
+	const char *slash = strrchr(path, '/');
+	const char *base = slash ? slash + 1 : path;
+	char aside[2 * NAME_MAX];
+	uint32_t random = 0;
+
+	if (!is_file(path, file) || getrandom(&random, sizeof(random), 0) < 0)
+		return;
+	snprintf(aside, sizeof(aside), "%.*s.%s.%08x", (int)(base - path), path, base, random);
+	if (renameat2(AT_FDCWD, path, AT_FDCWD, aside, RENAME_NOREPLACE) < 0) {
+		if (errno == EINVAL)
+			unlink(path); /* a file system that cannot: a moment of risk */
+		return;
+	}
+	if (is_file(aside, file))
+		unlink(aside);
+	else
+		renameat2(AT_FDCWD, aside, AT_FDCWD, path, RENAME_NOREPLACE);
 }

@@ -13,6 +13,9 @@
  * Return: a close-on-exec socket, the caller's, or -errno. */
 int unix_connect(const char *path);
 
+/* unix_check_stream - is @fd a unix stream socket? Return: 0, -ENOTSOCK (no), -errno. */
+int unix_check_stream(int fd);
+
 /* unix_connect_nonblock - the same, non-blocking; -EAGAIN where the peer's backlog is full. */
 int unix_connect_nonblock(const char *path);
 
@@ -27,5 +30,9 @@ int unix_connect_nonblock(const char *path);
  * (another kind of file), or -errno of bind(2) and the like. On failure nothing was changed.
  */
 int unix_listen(int sock, const char *path, mode_t mode, struct stat *file);
+
+/* unix_remove - remove the socket file @path that unix_listen() made, if it is still the @file that
+ * this described; another one, whoever puts it there and when, stays. */
+void unix_remove(const char *path, const struct stat *file);
 
 #endif
