@@ -93,15 +93,21 @@ run_gates()
     (($(count failed "${tallies[@]}") == 0))
 }
 
-# build DIR COMPILER [MESON-OPTION]... - configure it once, then bring it up to date.
-build()
+# configure DIR COMPILER [MESON-OPTION]... - once.
+configure()
 {
     local dir=$1 compiler=$2
 
     if [[ ! -f $dir/build.ninja ]]; then
         CC=$compiler meson setup "$dir" "${@:3}"
     fi
-    ninja -C "$dir"
+}
+
+# build DIR COMPILER [MESON-OPTION]... - configure it once, then bring it up to date.
+build()
+{
+    configure "$@"
+    ninja -C "$1"
 }
 
 # What sanitizers map their shadow memory into is not always free where the kernel randomises
@@ -156,8 +162,9 @@ tap_test()
 
 build_fuzzers()
 {
-    build build-fuzz clang --buildtype=debugoptimized -Db_lundef=false \
+    configure build-fuzz clang --buildtype=debugoptimized -Db_lundef=false \
         -Db_sanitize=address,undefined -Dc_args=-fno-sanitize-recover=all -Dfuzzers=true
+    ninja -C build-fuzz fuzzers
 }
 
 # run_fuzzers OPTION... - run every fuzzer of build-fuzz/ from its seeds with libFuzzer's options.
