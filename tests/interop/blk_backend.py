@@ -59,8 +59,13 @@ class Daemon:
             image.socket = str(self.directory / f"disk{number}.sock")
 
     def __enter__(self):
+        self.log = open(self.directory / f"{self.name}.log", "a+b")
+        self.start()
+        return self
+
+    def start(self):
+        """Starts it, for the first time or again on the same images and sockets."""
         command = self._ringside() if chosen() == "ringside" else self._storage_daemon()
-        self.log = open(self.directory / f"{self.name}.log", "w+b")
         self.process = guest.spawn(command, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + START_SECONDS
         while not all(Path(image.socket).exists() for image in self.images):
@@ -68,14 +73,19 @@ class Daemon:
                 self.__exit__()
                 raise DaemonFailed(f"{self.name} does not start: {self.log_tail()}")
             time.sleep(0.02)
-        return self
 
     def __exit__(self, *_):
         self.exit_status = guest.stop(self.process)
 
-    def disks(self, options=""):
+    def kill(self):
+        """SIGKILL, as a crash: nothing is drained, the sockets stay behind."""
+        self.process.kill()
+        self.process.wait()
+
+    def disks(self, options="", reconnect=False):
         """The guest's disks; options: more QEMU device properties, for every one of them."""
-        return [guest.Disk(image.socket, image.queues, options) for image in self.images]
+        return [guest.Disk(image.socket, image.queues, options, reconnect)
+                for image in self.images]
 
     def alive(self):
         return self.process.poll() is None

@@ -8,6 +8,7 @@ started once more; Outcome.hangs counts that. One that waits for its disk is not
 fails. Nothing started here survives the Python process.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -36,11 +37,13 @@ CMDLINE = ("console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_c
 
 @dataclass
 class Disk:
-    """One vhost-user-blk device: the daemon's socket, the queues the guest may use, and more
-    properties of QEMU's device, "name=value,name=value"."""
+    """One vhost-user-blk device: the daemon's socket, the queues the guest may use, more
+    properties of QEMU's device, "name=value,name=value", and whether QEMU is to look for the
+    daemon again, every second, when it has gone."""
     socket: str
     queues: int = 1
     options: str = ""
+    reconnect: bool = False
 
 
 @dataclass
@@ -77,8 +80,8 @@ def die_with_parent():
 
 
 def spawn(command, **options):
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
-                            **options)
+    options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.Popen(command, preexec_fn=die_with_parent, **options)
 
 
 def stop(process, seconds=5):
@@ -115,7 +118,8 @@ class Monitor:
         self.path = path
 
     def run(self, *commands):
-        """Runs commands, each (name, {argument: value}). Raises RuntimeError if one fails."""
+        """Runs commands, each (name, {argument: value}). Raises RuntimeError if one fails.
+        Return: the answer of the last one."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(30)
             connection.connect(self.path)
@@ -129,6 +133,7 @@ class Monitor:
                         answer = json.loads(stream.readline() or '{"error": "closed"}')
                     if "error" in answer:
                         raise RuntimeError(f"{name}: {answer['error']}")
+        return answer["return"]
 
 
 # ---- booting -----------------------------------------------------------------------------
@@ -142,36 +147,40 @@ class Rig:
         self.initramfs = stock_kernel.initramfs(self.kernel)
         self.accelerator = self._choose_accelerator()
 
-    def boot(self, script, disks=(), cpus=1, memory_mib=768, reboots=0, timeout=300,
-             progress=None, monitor=None):
+    def boot(self, script, disks=(), cpus=1, memory_kib=768 * 1024, reboots=0, timeout=300,
+             progress=None, monitor=None, options=(), again=None):
         """Runs a script in a fresh guest; one that hangs is started once more.
 
-        reboots: how often the guest may restart itself. progress: called with each line the
-        guest prints. monitor: a path for QEMU's QMP socket. A script that is started once more
-        finds the disks as the one that hung left them."""
+        reboots: how often the guest may restart. progress: called with each line the guest
+        prints; a line that it returns is typed on the guest's console. monitor: a path for
+        QEMU's QMP socket. options: more of QEMU's. again: called before a script is started
+        once more; it finds the disks as the one that hung left them, unless this changes it."""
         with tempfile.NamedTemporaryFile("w", prefix="ringside-script-") as file:
             file.write(script)
             file.flush()
-            command = self._command(self.accelerator, disks, cpus, memory_mib, file.name)
+            command = self._command(self.accelerator, disks, cpus, memory_kib, file.name)
             command += [] if reboots else ["-no-reboot"]
             command += ["-qmp", f"unix:{monitor},server=on,wait=off"] if monitor else []
+            command += options
             outcome = watch(command, timeout, SILENCE_SECONDS, reboots, progress)
             if outcome.hangs:
                 hung = outcome
+                if again:
+                    again()
                 outcome = watch(command, timeout, SILENCE_SECONDS, reboots, progress)
                 outcome.hangs += 1
                 outcome.hung_console = hung.console
             return outcome
 
-    def _command(self, accelerator, disks, cpus, memory_mib, script):
+    def _command(self, accelerator, disks, cpus, memory_kib, script):
         fast = accelerator == "kvm"
         command = [
             QEMU, "-nodefaults", "-no-user-config", "-display", "none",
             "-M", "q35,memory-backend=mem",
             "-accel", "kvm" if fast else "tcg,thread=multi",
             "-cpu", "host" if fast else "max", "-smp", str(cpus),
-            "-m", f"{memory_mib}M,slots=2,maxmem=4G",
-            "-object", f"memory-backend-memfd,id=mem,size={memory_mib}M,share=on",
+            "-m", f"{memory_kib}K,slots=2,maxmem=4G",
+            "-object", f"memory-backend-memfd,id=mem,size={memory_kib}K,share=on",
             "-kernel", str(self.kernel.image), "-initrd", str(self.initramfs),
             "-append", CMDLINE, "-chardev", "stdio,id=console,signal=off",
             "-serial", "chardev:console"]
@@ -180,8 +189,8 @@ class Rig:
         for number, disk in enumerate(disks):
             device = f"vhost-user-blk-pci,chardev=disk{number},num-queues={disk.queues}"
             device += f",{disk.options}" if disk.options else ""
-            command += ["-chardev", f"socket,id=disk{number},path={disk.socket}",
-                        "-device", device]
+            command += ["-chardev", f"socket,id=disk{number},path={disk.socket}" +
+                        (",reconnect=1" if disk.reconnect else ""), "-device", device]
         return command
 
     def _choose_accelerator(self):
@@ -199,7 +208,7 @@ class Rig:
         digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
         note = stock_kernel.cache_directory() / f"accelerator-{digest}"
         if not note.exists():
-            trial = watch(self._command("kvm", (), 1, 512, None), KVM_TRIAL_SECONDS,
+            trial = watch(self._command("kvm", (), 1, 512 * 1024, None), KVM_TRIAL_SECONDS,
                           KVM_TRIAL_SECONDS, 0, None)
             note.write_text("kvm" if trial.boots else "tcg")
         return note.read_text()
@@ -210,7 +219,7 @@ def watch(command, timeout, silence, reboots, progress):
     outcome = Outcome()
     begin = last_word = time.monotonic()
     with tempfile.TemporaryFile() as errors:
-        qemu = spawn(command, stdout=subprocess.PIPE, stderr=errors)
+        qemu = spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
         try:
             partial = b""
             while outcome.reason is None:
@@ -223,8 +232,11 @@ def watch(command, timeout, silence, reboots, progress):
                     last_word = now
                     *lines, partial = (partial + data).split(b"\n")
                     for line in lines:
-                        take_line(outcome, line.decode(errors="replace").strip(), begin,
-                                  reboots, progress)
+                        answer = take_line(outcome, line.decode(errors="replace").strip(),
+                                           begin, reboots, progress)
+                        if answer:
+                            with contextlib.suppress(BrokenPipeError):
+                                os.write(qemu.stdin.fileno(), answer.encode() + b"\n")
                 errors.seek(0)
                 if b"KVM internal error" in errors.read():
                     outcome.reason = "KVM internal error"
@@ -242,6 +254,7 @@ def watch(command, timeout, silence, reboots, progress):
         finally:
             qemu.kill()
             qemu.wait()
+            qemu.stdin.close()
             qemu.stdout.close()
     if outcome.reason is None and not outcome.done:
         outcome.reason = "the guest powered off before its script ended"
@@ -250,16 +263,16 @@ def watch(command, timeout, silence, reboots, progress):
 
 
 def take_line(outcome, line, begin, reboots, progress):
+    """Notes what a line of the guest says. Return: what progress wants to be typed."""
     outcome.console.append(line)
-    if progress:
-        progress(line)
+    answer = progress(line) if progress else None
     if "Kernel panic" in line:
         outcome.reason = line
-        return
+        return answer
     # A program's unfinished line, or the firmware's, may stand before ours.
     match = re.search(r"(BOOT|RESULT|VALUE|DONE)(?: (\S+)(?: (.*))?)?$", line)
     if not match:
-        return
+        return answer
     word, name, rest = match.group(1), match.group(2), match.group(3) or ""
     if word == "BOOT":
         outcome.boots += 1
@@ -275,3 +288,4 @@ def take_line(outcome, line, begin, reboots, progress):
         outcome.values[name] = rest
     elif word == "DONE":
         outcome.done = True
+    return answer
