@@ -28,7 +28,7 @@ struct vq_walk {
 	struct iovec *iov; /* next to be filled */
 	struct iovec *end;
 	uint64_t bytes; /* in the direction under way */
-	bool writable; /* that direction: readable buffers come first */
+	uint16_t writable; /* that direction, as VRING_DESC_F_WRITE: readable buffers come first */
 	uint8_t error; /* enum vq_chain_error */
 };
 
@@ -43,7 +43,7 @@ static inline void vq_walk_turn(struct vq_walk *walk, struct vq_chain *chain)
 	chain->num_out = (uint16_t)(walk->iov - chain->iov);
 	chain->out_bytes = walk->bytes;
 	walk->bytes = 0;
-	walk->writable = true;
+	walk->writable = VRING_DESC_F_WRITE;
 }
 
 /* vq_add_slow - a buffer over several regions, empty, unmapped, or one too many.
@@ -54,19 +54,21 @@ int vq_add_slow(struct virtqueue *vq, const struct vq_desc *desc, struct iovec *
 static inline void vq_walk_add(struct virtqueue *vq, struct vq_walk *walk, struct vq_chain *chain,
 			       struct vq_desc desc)
 {
-	uint8_t *host;
+	const struct mem_cache *cache = &vq->cache;
+	uint64_t offset = desc.gpa - cache->gpa; /* wraps to something huge below the region */
 	int added = 1;
 
-	if (!!(desc.flags & VRING_DESC_F_WRITE) != walk->writable) {
+	if ((desc.flags & VRING_DESC_F_WRITE) != walk->writable) {
 		if (unlikely(walk->writable)) {
 			walk->error = VQ_CHAIN_ORDER;
 			return;
 		}
 		vq_walk_turn(walk, chain);
 	}
-	host = mem_at(vq->mem, &vq->cache, desc.gpa, desc.len);
-	if (likely(host && desc.len && walk->iov < walk->end)) {
-		walk->iov->iov_base = host;
+	/* As mem_at() does it, but for an empty buffer, which is left to the slow path. */
+	if (likely(offset < cache->size && (uint64_t)desc.len - 1 < cache->size - offset &&
+		   walk->iov < walk->end)) {
+		walk->iov->iov_base = cache->host + offset;
 		walk->iov->iov_len = desc.len;
 	} else {
 		struct vq_desc copy = desc;

@@ -36,16 +36,26 @@ static inline struct vring_packed_desc_event *packed_device_event(const struct v
 	return (struct vring_packed_desc_event *)vq->used;
 }
 
-static inline struct vq_desc packed_load_desc(const void *p)
+/* packed_load_word - length, id and flags: one load, so that flags which say "available" come with
+ * the length and id that were stored before them. */
+static inline uint64_t packed_load_word(const void *p)
 {
-	uint64_t second = guest_load64((const uint8_t *)p + 8);
+	return guest_load64((const uint8_t *)p + 8);
+}
 
+static inline struct vq_desc packed_desc(const void *p, uint64_t second)
+{
 	return (struct vq_desc){
 		.gpa = guest_load64(p),
 		.len = (uint32_t)second,
 		.flags = (uint16_t)(second >> 48),
 		.tag = (uint16_t)(second >> 32),
 	};
+}
+
+static inline struct vq_desc packed_load_desc(const void *p)
+{
+	return packed_desc(p, packed_load_word(p));
 }
 
 /* packed_advance - move a position @by entries on, turning its wrap counter at the end. */
@@ -163,17 +173,19 @@ static inline unsigned packed_collect(struct virtqueue *vq, struct vq_chain *cha
 static inline __attribute__((always_inline)) int packed_pop(struct virtqueue *vq,
 							    struct vq_chain *chain)
 {
+	const struct vring_packed_desc *at = packed_slot(vq, vq->next_avail);
+	uint64_t word = packed_load_word(at);
 	struct vq_desc desc;
 	unsigned n = 1;
 	uint16_t id;
 
-	if (!packed_has_next(vq))
+	if (unlikely(vq->broken) || !packed_is_available((uint16_t)(word >> 48), vq->avail_wrap))
 		return 0;
 	/* Pairs with the driver's write barrier before it sets the first descriptor's flags. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	/* The id comes last; until then a log line names the place in the ring. */
 	chain->head = vq->next_avail;
-	desc = packed_load_desc(packed_slot(vq, vq->next_avail));
+	desc = packed_desc(at, word);
 	if (desc.flags & VRING_DESC_F_INDIRECT && !(desc.flags & VRING_DESC_F_NEXT) && vq->room) {
 		packed_collect_indirect(vq, desc, chain);
 		id = desc.tag;
