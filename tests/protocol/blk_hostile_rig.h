@@ -45,6 +45,9 @@ void start_images(const char *bad, const char *good);
 void guest(bool packed);
 void guest_without(bool packed, uint64_t features);
 
+/* maps_without_guest - mappings of the daemon with only the good guest there. */
+unsigned maps_without_guest(void);
+
 /* meanwhile - the good guest is served. */
 void meanwhile(void);
 

@@ -140,6 +140,7 @@ void comes_to_rest(pid_t pid)
 
 void canary_take(struct canary *canary, const void *base, size_t bytes)
 {
+	free(canary->copy);
 	*canary = (struct canary){.base = base, .bytes = bytes, .copy = malloc(bytes)};
 	ck_assert_ptr_nonnull(canary->copy);
 	memcpy(canary->copy, base, bytes);

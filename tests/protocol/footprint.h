@@ -33,7 +33,7 @@ void comes_to_rest(pid_t pid);
 
 /*
  * A canary: a copy of memory, to be compared with what is there later. Where a device may write in
- * the meantime is told by canary_allow(), before or after it did.
+ * the meantime is told by canary_allow(), before or after it did. All zero before the first use.
  */
 #define CANARY_ALLOWED 16
 
@@ -48,6 +48,7 @@ struct canary {
 	} allowed[CANARY_ALLOWED];
 };
 
+/* canary_take - from here on; one taken before and not looked at is forgotten. */
 void canary_take(struct canary *canary, const void *base, size_t bytes);
 void canary_allow(struct canary *canary, const void *at, size_t bytes);
 
