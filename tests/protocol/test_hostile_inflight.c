@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "tests/protocol/rig.h"
 #include "vhost/ring/inflight.h"
@@ -245,6 +246,53 @@ START_TEST(h18_an_area_too_small_for_its_ring)
 	rig_silence(0);
 	accepted(set(ours(), fd)); /* it starts with the next, which holds it */
 	rig_answer(0);
+	rig_survived();
+}
+END_TEST
+
+/* A ring that ran with its area, and grew too large for it, is asked for its base. */
+START_TEST(h18_a_ring_that_outgrew_its_area)
+{
+	struct vu_inflight in = ours();
+	struct vu_msg num = request(VU_SET_VRING_NUM, sizeof(num.payload.state));
+	uint32_t base;
+
+	in.num_queues = 1;
+	in.mmap_size = vq_inflight_bytes(packed, RIG_RING_SIZE);
+	num.payload.state.num = 1024;
+	memset(map + in.mmap_size, 0x5a, FILE_BYTES - in.mmap_size);
+	rig_ready(0);
+	accepted(set(in, fd));
+	ck_assert_int_eq(fe_ring_start(&rig.fe, 0, &rig.ring[0]), 0);
+	rig_echo(0);
+	accepted(num);
+	ck_assert_int_eq(fe_get_vring_base(&rig.fe, 0, &base), 0);
+	ck_assert_int_eq(fe_sync(&rig.fe), 0);
+	ck_assert(all_bytes(map, in.mmap_size, 0));
+	ck_assert(all_bytes(map + in.mmap_size, FILE_BYTES - in.mmap_size, 0x5a));
+	rig_hangup();
+	fe_ring_reset(&rig.ring[0]);
+	rig_survived();
+}
+END_TEST
+
+/* A region can be as large as a sparse file: what is cleared is what rings can use of it. */
+START_TEST(h18_a_huge_region_is_reset)
+{
+	struct vu_inflight in = ours();
+	struct stat st;
+
+	ck_assert_int_eq(ftruncate(fd, QUEUES * (64l << 20)), 0);
+	in.mmap_size = QUEUES * (64ull << 20);
+	rig_ready(0);
+	accepted(set(in, fd));
+	ck_assert_int_eq(fe_ring_start(&rig.fe, 0, &rig.ring[0]), 0);
+	rig_echo(0);
+	ck_assert_int_eq(fe_reset_device(&rig.fe), 0);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_le(st.st_blocks * 512, 1 << 20);
+	rig_hangup();
+	fe_ring_reset(&rig.ring[0]);
 	rig_survived();
 }
 END_TEST
@@ -596,6 +644,8 @@ static void add_tests(Suite *suite, const char *name, void (*fixture)(void))
 	tcase_add_test(tc, h18_messages_of_other_lengths);
 	tcase_add_test(tc, h18_messages_without_the_feature);
 	tcase_add_test(tc, h18_an_area_too_small_for_its_ring);
+	tcase_add_test(tc, h18_a_ring_that_outgrew_its_area);
+	tcase_add_test(tc, h18_a_huge_region_is_reset);
 	tcase_add_test(tc, h19_headers);
 	tcase_add_test(tc, h19_lists_that_go_round);
 	tcase_add_test(tc, h19_counters_and_marks);

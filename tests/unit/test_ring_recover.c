@@ -488,6 +488,39 @@ START_TEST(unpop_gives_back_to_where_it_came_from)
 END_TEST
 
 /* Any bytes at all: attached or refused, and then at most a ring full of chains, each once. */
+/* No driver has its descriptors back before they are published, but a hostile one may fill their
+ * slots again: then there are more chains to be noted than the area has entries. */
+START_TEST(packed_slots_filled_again_before_the_publish)
+{
+	struct vring_packed_desc *desc = r.setup.desc;
+	unsigned i;
+
+	packed_driver(true);
+	ck_assert_int_eq(attach(), 0);
+	for (i = 0; i < SIZE; i++)
+		ck_assert_int_eq(pop(), 1);
+	for (i = 0; i < 3; i++)
+		vq_push(&r.vq, (uint16_t)i, 0);
+	for (i = 0; i < 3; i++) {
+		desc[i].id = (uint16_t)i;
+		desc[i].flags = USED;
+		if (pop() != 1)
+			break;
+	}
+	for (i = 0; i < SIZE; i++) {
+		if (r.vq.in_flight[i])
+			vq_push(&r.vq, (uint16_t)i, 0);
+	}
+	vq_publish(&r.vq);
+	for (i = 0; i < SIZE; i++)
+		ck_assert_uint_eq(packed->desc[i].inflight, 0);
+	vq_detach(&r.vq);
+	ck_assert_int_eq(attach(), 0);
+	ck_assert_uint_eq(r.vq.num_resubmit, 0);
+	vq_detach(&r.vq);
+}
+END_TEST
+
 START_TEST(any_area_is_survived)
 {
 	uint64_t seed = 88172645463325252ull + (unsigned)_i;

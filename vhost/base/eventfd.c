@@ -16,8 +16,8 @@
 
 #define EVENTS 64 /* completions kept until they are thrown away together */
 
-/* Thread-local, since a context is a queue of its own, and dropping one waits for the kernel: it
- * lives as long as its thread. */
+/* Thread-local, since a context is a queue of its own. The kernel keeps it for as long as the
+ * process lives, and so do the threads that signal: none is started and ended in passing. */
 static __thread struct {
 	bool tried;
 	bool usable;

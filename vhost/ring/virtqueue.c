@@ -110,6 +110,7 @@ int vq_attach(struct virtqueue *vq, const struct vq_setup *setup)
 	vq->refused = "size, alignment or base";
 	if (rc)
 		return rc;
+	track_detach(vq);
 	vq->packed = setup->packed;
 	vq->desc = setup->desc;
 	vq->avail = setup->avail;
