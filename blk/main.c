@@ -6,6 +6,7 @@
  * Layer L5, control thread.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "blk/disk.h"
 #include "blk/report.h"
@@ -301,9 +303,19 @@ static void watch_signals(void)
 	sigaddset(&set, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a write over RLIMIT_FSIZE: an error like others */
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0 || loop_watch_add(blk.loop, &blk.signals, fd, EPOLLIN, on_signal) < 0)
 		fatal("signals cannot be watched: %s", strerror(errno));
+}
+
+/* Were one of the first three closed, what is opened next would take its number, and the log could
+ * go into an image. */
+static void fill_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			fatal("fd %d is closed, and /dev/null cannot take its place", fd);
 }
 
 /* A guest's memory may come in VU_MAX_MEM_SLOTS regions, each of which keeps its fd open. */
@@ -339,6 +351,7 @@ int main(int argc, char **argv)
 	int ret;
 
 	log_init("ringside-blk");
+	fill_standard_fds();
 	blk_options_parse(&blk.opt, argc, argv);
 	start_broker();
 	clock_init();

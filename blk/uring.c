@@ -146,7 +146,9 @@ int uring_setup(struct blk_thread *thread)
 	return 0;
 }
 
-/* Syscalls: io_uring_register(opcode=IORING_UNREGISTER_RING_FDS): our short name of the ring */
+/* liburing from 2.4 on names the ring by its short name, which is bit 31 of the opcode and has no
+ * name in older headers.
+ * Syscalls: io_uring_register(opcode=IORING_UNREGISTER_RING_FDS|2147483669): that short name */
 void uring_teardown(struct blk_thread *thread)
 {
 	io_uring_queue_exit(&thread->ring);

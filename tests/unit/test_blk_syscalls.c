@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -87,6 +88,7 @@ static const struct attempt {
 	{TRY(rt_sigaction, SIGTERM, 0, 0, 8)},
 	{TRY(io_uring_setup, 1, 0)},
 	{TRY(io_uring_register, -1, 0, 0, 0)},
+	{TRY(io_uring_register, -1, (long)(1u << 31), 0, 0)},
 	{TRY(io_setup, 1, 0)},
 	{TRY(bpf, 0, 0, 0)},
 	{TRY(perf_event_open, 0, 0, 0, 0, 0)},
@@ -244,6 +246,10 @@ static void what_it_does(const void *arg)
 	MUST(syscall(SYS_get_mempolicy, NULL, NULL, 0, NULL, 0) == 0 || errno == ENOSYS);
 	MUST(syscall(SYS_set_mempolicy, 0, NULL, 0) == 0 || errno == ENOSYS);
 	MUST(syscall(SYS_move_pages, 0, 1, &p, NULL, &status, 0) == 0 || errno != EPERM);
+	/* As liburing does at the end: up to 2.3, and from 2.4 on. */
+	MUST(syscall(SYS_io_uring_register, -1, IORING_UNREGISTER_RING_FDS, NULL, 1) < 0);
+	MUST(syscall(SYS_io_uring_register, -1, IORING_UNREGISTER_RING_FDS | 1u << 31, NULL, 1) <
+	     0);
 	MUST(close(fd) == 0);
 }
 

@@ -206,19 +206,77 @@ START_TEST(it_outlives_a_daemon_that_is_killed)
 }
 END_TEST
 
-START_TEST(a_broker_that_is_gone_is_noticed)
+/* A daemon may be started with its first files closed: the socket pair has their numbers then. */
+START_TEST(it_notices_the_end_of_one_without_standard_files)
+{
+	struct stat file;
+	int status;
+	pid_t pid;
+
+	broker_stop(broker);
+	pid = fork();
+	if (!pid) {
+		listen_at(path, &file);
+		close(STDIN_FILENO);
+		close(STDOUT_FILENO);
+		if (broker_start(&broker) || broker_remove_at_end(broker, path, &file) ||
+		    broker_seal(broker))
+			_exit(1);
+		broker_stop(broker);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert(!exists(path));
+}
+END_TEST
+
+static pid_t broker_pid(void)
 {
 	char children[64], line[32] = "";
 	FILE *file;
 
-	ck_assert_int_eq(broker_add_peer(broker, path), 0);
-	ck_assert_int_eq(broker_seal(broker), 0);
 	snprintf(children, sizeof(children), "/proc/self/task/%d/children", getpid());
 	file = fopen(children, "re");
 	ck_assert_ptr_nonnull(file);
 	ck_assert_ptr_nonnull(fgets(line, sizeof(line), file));
 	fclose(file);
-	ck_assert_int_eq(kill(atoi(line), SIGKILL), 0);
+	return atoi(line);
+}
+
+/* Answers that come late are not taken for others, and nothing they bring stays open. */
+START_TEST(one_that_was_stopped_for_a_while_goes_on)
+{
+	struct stat file[2];
+	int ours = listen_at(path, &file[0]), peer = listen_at(second, &file[1]), sock;
+	unsigned fds;
+
+	ck_assert_int_eq(broker_remove_at_end(broker, path, &file[0]), 0);
+	ck_assert_int_eq(broker_add_peer(broker, second), 1);
+	ck_assert_int_eq(broker_seal(broker), 0);
+	fds = open_fds();
+	ck_assert_int_eq(kill(broker_pid(), SIGSTOP), 0);
+	ck_assert_int_eq(broker_connect(broker, 1), -ETIMEDOUT);
+	ck_assert(exists(path)); /* we are still there */
+	ck_assert_int_eq(kill(broker_pid(), SIGCONT), 0);
+	ck_assert_int_eq(broker_connect(broker, 0), -EINVAL);
+	ck_assert_uint_eq(open_fds(), fds);
+	sock = broker_connect(broker, 1);
+	ck_assert_int_ge(sock, 0);
+	ck_assert(exists(path));
+	close(sock);
+	close(ours);
+	close(peer);
+	broker_stop(broker);
+	ck_assert(!exists(path));
+}
+END_TEST
+
+START_TEST(a_broker_that_is_gone_is_noticed)
+{
+	ck_assert_int_eq(broker_add_peer(broker, path), 0);
+	ck_assert_int_eq(broker_seal(broker), 0);
+	ck_assert_int_eq(kill(broker_pid(), SIGKILL), 0);
 	ck_assert_int_eq(broker_connect(broker, 0), -EPIPE);
 	ck_assert_int_eq(broker_connect(broker, 0), -EPIPE);
 	broker_stop(broker);
@@ -239,6 +297,8 @@ int main(void)
 	tcase_add_test(tc, one_that_was_not_sealed_removes_them_too);
 	tcase_add_test(tc, a_sealed_one_takes_no_paths);
 	tcase_add_test(tc, it_outlives_a_daemon_that_is_killed);
+	tcase_add_test(tc, it_notices_the_end_of_one_without_standard_files);
+	tcase_add_test(tc, one_that_was_stopped_for_a_while_goes_on);
 	tcase_add_test(tc, a_broker_that_is_gone_is_noticed);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -11,10 +11,12 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/unit/support.h"
 #include "vhost/base/clock.h"
 #include "vhost/base/util.h"
+#include "vhost/wire/broker.h"
 #include "vhost/wire/endpoint.h"
 
 static struct loop *loop;
@@ -606,6 +608,20 @@ START_TEST(out_of_fds_the_peer_waits_and_the_daemon_does_not_spin)
 }
 END_TEST
 
+START_TEST(a_file_that_the_broker_does_not_take_is_removed_here)
+{
+	struct broker *broker;
+
+	ck_assert_int_eq(endpoint_listen(&ep, loop, path, 0600), 0);
+	ck_assert_int_eq(broker_start(&broker), 0);
+	ck_assert_int_eq(broker_seal(broker), 0);
+	ck_assert_int_eq(endpoint_use_broker(&ep, broker), -EPERM);
+	endpoint_close(&ep);
+	broker_stop(broker);
+	ck_assert_int_lt(access(path, F_OK), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("endpoint");
@@ -634,6 +650,7 @@ int main(void)
 	tcase_add_test(tc, the_pause_between_tries_grows_to_its_limit);
 	tcase_add_test(tc, a_connection_that_held_starts_the_pause_anew);
 	tcase_add_test(tc, out_of_fds_the_peer_waits_and_the_daemon_does_not_spin);
+	tcase_add_test(tc, a_file_that_the_broker_does_not_take_is_removed_here);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -148,6 +148,13 @@ static uint8_t *area_of(const struct vu_ring *ring)
 	return region->map.host + ring->vq.index * region->stride;
 }
 
+/* used_bytes - how much of an area a ring can have used, whatever its size and format were: the
+ * front-end may have made it as large as it liked. */
+static uint64_t used_bytes(const struct vu_session *s)
+{
+	return min_of(s->inflight.stride, vq_inflight_bytes(true, s->dev->max_ring_size));
+}
+
 void vu_inflight_setup(const struct vu_ring *ring, struct vq_setup *setup)
 {
 	setup->inflight = area_of(ring);
@@ -161,16 +168,15 @@ void vu_inflight_settle(struct vu_ring *ring)
 {
 	if (!ring->on_area || ring->vq.num_resubmit)
 		return;
-	vq_inflight_clear(area_of(ring), ring->vq.packed, ring->vq.size);
+	vq_inflight_clear(area_of(ring), used_bytes(ring->session));
 	ring->on_area = false;
 }
 
 void vu_inflight_reset(struct vu_session *s)
 {
-	const struct vu_inflight_region *region = &s->inflight;
-
-	if (region->num_areas)
-		memset(region->map.host, 0, region->num_areas * region->stride);
-	for (unsigned i = 0; i < s->num_rings; i++)
+	for (unsigned i = 0; i < s->num_rings; i++) {
+		if (i < s->inflight.num_areas)
+			vq_inflight_clear(area_of(s->rings[i]), used_bytes(s));
 		s->rings[i]->on_area = false;
+	}
 }

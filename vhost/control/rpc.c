@@ -288,8 +288,12 @@ free_server:
 
 int rpc_server_use_broker(struct rpc_server *server, struct broker *broker)
 {
+	int rc = broker_remove_at_end(broker, server->path, &server->file);
+
+	if (rc < 0)
+		return rc; /* what it does not know of is still ours to remove */
 	server->broker = broker;
-	return broker_remove_at_end(broker, server->path, &server->file);
+	return 0;
 }
 
 void rpc_server_destroy(struct rpc_server *server)

@@ -27,14 +27,14 @@ uint64_t vq_inflight_bytes(bool packed, unsigned size)
 	return sizeof(struct inflight_split) + (uint64_t)size * sizeof(struct inflight_split_entry);
 }
 
-void vq_inflight_clear(void *area, bool packed, unsigned size)
+void vq_inflight_clear(void *area, uint64_t bytes)
 {
 	static_assert(offsetof(struct inflight_split, version) ==
 			      offsetof(struct inflight_packed, version),
 		      "one version field");
 	*(volatile uint16_t *)&((struct inflight_split *)area)->version = 0;
 	store_fence();
-	memset(area, 0, vq_inflight_bytes(packed, size));
+	memset(area, 0, bytes);
 }
 
 int inflight_alloc(struct vq_inflight *inflight, unsigned size)
@@ -205,6 +205,7 @@ void inflight_note_push(struct virtqueue *vq, uint16_t head)
 	struct vq_inflight *inflight = &vq->track->inflight;
 
 	inflight->batch[inflight->num_batch++] = vq->packed ? inflight->entry[head] : head;
+	inflight->batch_entries = (uint16_t)(inflight->batch_entries + vq->in_flight[head]);
 }
 
 void inflight_batch_begin(struct virtqueue *vq)
@@ -227,7 +228,7 @@ void inflight_batch_end(struct virtqueue *vq)
 		packed_end(vq, inflight);
 	else
 		split_end(vq, inflight);
-	inflight->num_batch = 0;
+	inflight->num_batch = inflight->batch_entries = 0;
 }
 
 /* --- again --- */

@@ -9,8 +9,9 @@
  * clear its marks. A kill between any two stores leaves enough to tell, from the used index (split)
  * or from the flags of the batch's first slot (packed), whether the driver can have seen it.
  *
- * The area is shared, so at run time it is only written: what is needed back (the packed free
- * list) is kept in private memory too. Recovery reads every word once and believes none.
+ * The area is shared, so at run time nothing depends on what is in it: what is needed back (the
+ * packed free list) is kept in private memory too. A chain served again is read from its copy here
+ * and checked like any other. Recovery reads every word once and believes none.
  */
 #ifndef RINGSIDE_RING_INFLIGHT_H
 #define RINGSIDE_RING_INFLIGHT_H
@@ -77,9 +78,9 @@ static_assert(offsetof(struct inflight_packed, desc) == 32, "as the protocol has
 /* vq_inflight_bytes - of the area of one queue of @size entries. */
 uint64_t vq_inflight_bytes(bool packed, unsigned size);
 
-/* vq_inflight_clear - make @area one that was never used, of zeroes: where the ring stands is then
- * what SET_VRING_BASE says. For a queue that was stopped with nothing in flight. */
-void vq_inflight_clear(void *area, bool packed, unsigned size);
+/* vq_inflight_clear - make @area, of which @bytes count, one that was never used, of zeroes: where
+ * the ring stands is then what SET_VRING_BASE says. For a queue with nothing in flight. */
+void vq_inflight_clear(void *area, uint64_t bytes);
 
 /* One queue's bookkeeping. The arrays are private and have an item for each ring entry. */
 struct vq_inflight {
@@ -87,6 +88,7 @@ struct vq_inflight {
 	uint64_t counter; /* of the next chain */
 	uint16_t *batch; /* heads (split) or entries (packed) pushed since the last publish */
 	uint16_t num_batch;
+	uint16_t batch_entries; /* ring entries of those; packed: not in the free list yet */
 	uint16_t free_head; /* packed: of the list in next[] */
 	uint16_t *next; /* packed, by entry */
 	uint16_t *last; /* packed, by first entry of a chain */

@@ -306,7 +306,7 @@ static void begin(struct virtqueue *vq)
 {
 	volatile struct inflight_split *area = vq->track->inflight.area;
 
-	vq_inflight_clear(vq->track->inflight.area, vq->packed, vq->size);
+	vq_inflight_clear(vq->track->inflight.area, vq_inflight_bytes(vq->packed, vq->size));
 	if (vq->packed)
 		packed_begin(vq, vq->track->inflight.area);
 	area->desc_num = vq->size; /* the packed one begins alike */

@@ -207,7 +207,13 @@ static void taken(struct virtqueue *vq, const struct vq_chain *chain)
 
 void track_pop(struct virtqueue *vq, const struct vq_chain *chain, uint16_t slot, unsigned entries)
 {
-	if (vq->track->inflight.area)
+	const struct vq_inflight *inflight = &vq->track->inflight;
+
+	/* A driver that fills slots again before they were published has more chains than the area
+	 * has entries: it gets some back first. */
+	if (inflight->area && vq->packed && unlikely(vq->room < inflight->batch_entries))
+		track_publish(vq);
+	if (inflight->area)
 		inflight_note_pop(vq, chain, slot, entries);
 	taken(vq, chain);
 }

@@ -4,7 +4,8 @@
  * process of its own with one thread.
  *
  * They talk over a socket pair, a question and an answer at a time; the answer is 0 or an errno,
- * and a connected socket may come along. The end of the stream is the end of the daemon.
+ * and a connected socket may come along. An answer that was waited for too long is thrown away when
+ * it comes. The end of the stream is the end of the daemon.
  */
 #include "vhost/wire/broker.h"
 
@@ -36,6 +37,7 @@ extern const struct sandbox_filter broker_syscalls;
 enum action { BROKER_REMOVE, BROKER_PEER, BROKER_SEAL, BROKER_CONNECT };
 
 struct question {
+	uint32_t sequence; /* to tell an answer that came late */
 	enum action action;
 	uint32_t number; /* CONNECT */
 	dev_t dev; /* REMOVE */
@@ -43,9 +45,15 @@ struct question {
 	char path[PATH_BYTES]; /* REMOVE, PEER */
 };
 
+struct answer {
+	uint32_t sequence;
+	int32_t error;
+};
+
 struct broker {
 	int sock; /* -1: it is gone */
 	pid_t pid;
+	uint32_t sequence;
 	unsigned num_paths;
 };
 
@@ -108,10 +116,10 @@ static int connect_peer(const struct office *office, uint32_t number)
 }
 
 /* reply - @error, 0 or -errno; and @fd unless -1. Syscalls (broker): sendmsg */
-static void reply(const struct office *office, int error, int fd)
+static void reply(const struct office *office, uint32_t sequence, int error, int fd)
 {
-	int32_t number = -error;
-	struct iovec iov = {.iov_base = &number, .iov_len = sizeof(number)};
+	struct answer answer = {.sequence = sequence, .error = -error};
+	struct iovec iov = {.iov_base = &answer, .iov_len = sizeof(answer)};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
 	union fd_control control;
 
@@ -146,7 +154,7 @@ static void serve(struct office *office, struct question *q)
 		ret = sock = connect_peer(office, q->number);
 		break;
 	}
-	reply(office, min_of(ret, 0), sock);
+	reply(office, q->sequence, min_of(ret, 0), sock);
 	close_fd(&sock);
 }
 
@@ -242,14 +250,13 @@ err_free:
 }
 
 /*
- * receive - an answer. Return: 0, or -errno of what was asked for, -EPIPE: there is none; *@fd is
- * what came along, or -1.
+ * receive - the next answer. Return: 0, -ETIMEDOUT or -EPIPE: there is none; *@fd is what came
+ * along, or -1.
  * Syscalls: recvmsg
  */
-static int receive(const struct broker *broker, int *fd)
+static int receive(const struct broker *broker, struct answer *answer, int *fd)
 {
-	int32_t error;
-	struct iovec iov = {.iov_base = &error, .iov_len = sizeof(error)};
+	struct iovec iov = {.iov_base = answer, .iov_len = sizeof(*answer)};
 	union fd_control control;
 	struct msghdr mh = {
 		.msg_iov = &iov,
@@ -264,31 +271,45 @@ static int receive(const struct broker *broker, int *fd)
 	do
 		n = recvmsg(broker->sock, &mh, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	if (n != sizeof(error))
-		return -EPIPE;
+	if (n != sizeof(*answer))
+		return n < 0 && errno == EAGAIN ? -ETIMEDOUT : -EPIPE;
 	c = CMSG_FIRSTHDR(&mh);
 	if (c && c->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
-	return -error;
+	return 0;
 }
 
-/* ask - Return: as receive(). Syscalls: sendto */
-static int ask(struct broker *broker, const struct question *q, int *fd)
+/* exchange - Return: as receive(); *@answer is to @q. Syscalls: sendto */
+static int exchange(const struct broker *broker, const struct question *q, struct answer *answer,
+		    int *fd)
 {
-	int ret = -EPIPE;
+	int ret;
+
+	/* There is room, or it has not read what was asked for a long time. */
+	if (send(broker->sock, q, sizeof(*q), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -EPIPE;
+	while ((ret = receive(broker, answer, fd)) == 0 && answer->sequence != q->sequence)
+		close_fd(fd);
+	return ret;
+}
+
+/* ask - Return: as receive(), or -errno of what was asked for. */
+static int ask(struct broker *broker, struct question *q, int *fd)
+{
+	struct answer answer;
+	int ret;
 
 	*fd = -1;
 	if (broker->sock < 0)
-		return ret;
-	if (send(broker->sock, q, sizeof(*q), MSG_NOSIGNAL) == sizeof(*q))
-		ret = receive(broker, fd);
+		return -EPIPE;
+	q->sequence = ++broker->sequence;
+	ret = exchange(broker, q, &answer, fd);
 	if (ret == -EPIPE) {
-		/* An answer that comes later would be taken for that to the next question. */
 		log_error("broker", "is gone: no front-end can be connected to any more, and "
 				    "socket files may stay behind");
 		close_fd(&broker->sock);
 	}
-	return ret;
+	return ret < 0 ? ret : -answer.error;
 }
 
 /* tell - a path. Return: its number or -errno. */
@@ -339,10 +360,17 @@ int broker_connect(struct broker *broker, int number)
 /* Syscalls: wait4 */
 void broker_stop(struct broker *broker)
 {
+	bool told;
+	int status = 0;
+
 	if (!broker)
 		return;
+	told = broker->sock < 0;
 	close_fd(&broker->sock);
-	while (waitpid(broker->pid, NULL, 0) < 0 && errno == EINTR)
+	while (waitpid(broker->pid, &status, 0) < 0 && errno == EINTR)
 		;
+	if (WIFSIGNALED(status) && !told)
+		log_error("broker", "was killed by signal %d: socket files stay behind",
+			  WTERMSIG(status));
 	free(broker);
 }

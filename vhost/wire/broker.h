@@ -35,7 +35,8 @@ int broker_add_peer(struct broker *broker, const char *path);
 int broker_seal(struct broker *broker);
 
 /* broker_connect - as unix_connect_nonblock() to peer @number. After broker_seal().
- * Return: a non-blocking, close-on-exec socket, or -errno (-EPIPE: the broker is gone). */
+ * Return: a non-blocking, close-on-exec socket, or -errno (-EPIPE: the broker is gone,
+ * -ETIMEDOUT: it does not answer at the moment). */
 int broker_connect(struct broker *broker, int number);
 
 /* broker_stop - wait until the broker has removed the socket files and ended; they should not be

@@ -115,8 +115,10 @@ int endpoint_use_broker(struct endpoint *ep, struct broker *broker)
 		ret = broker_remove_at_end(broker, ep->path, &file);
 	else if (ep->kind == ENDPOINT_CLIENT)
 		ep->peer = ret = broker_add_peer(broker, ep->path);
+	if (ret < 0)
+		return ret; /* what it does not know of is still ours to remove */
 	ep->broker = broker;
-	return ret < 0 ? ret : 0;
+	return 0;
 }
 
 /* hand_out - the endpoint rests before the callee sees the socket: it may resume or close. */
