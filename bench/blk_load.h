@@ -49,6 +49,7 @@ struct load_options {
 	bool indirect;
 	bool packed;
 	bool in_order;
+	bool fresh_chains; /* laid down anew for each request */
 	bool mem_slots;
 	bool huge;
 	bool ceiling;
@@ -67,6 +68,7 @@ struct load_line {
 /* What we know of it. */
 struct load_slot {
 	struct load_line *line;
+	uint64_t line_gpa;
 	uint64_t start_ticks;
 	uint64_t block;
 	uint8_t *data;
@@ -113,6 +115,7 @@ struct load_queue {
 	bool mixed;
 	bool sequential;
 	bool verify;
+	bool fresh_chains;
 	bool flushing; /* the flush slot is under way */
 	bool sweeping; /* reading back all that was written */
 	uint8_t status_fill; /* laid down before submitting */
@@ -156,6 +159,9 @@ void load_start(struct load *load);
 /* load_stop - stop the rings and hang up. Return: 0 or -errno (the back-end misbehaved). */
 int load_stop(struct load *load);
 void load_free(struct load *load);
+
+/* load_lay_down - the chain of a slot, by its operation. The one before must have been released. */
+void load_lay_down(struct load_queue *q, struct load_slot *slot);
 
 /* blk_run.c - the body of a worker thread. */
 void *load_worker_main(void *arg);

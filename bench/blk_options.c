@@ -42,6 +42,7 @@ static const char help_text[] =
 	"  --queue-size=N        ring entries, a power of two unless packed (default: what the\n"
 	"                        depth needs, 128 or more)\n"
 	"  --packed=on|off       negotiate VIRTIO_F_RING_PACKED (default off)\n"
+	"  --fresh-chains=on|off lay each chain down anew, as guests' drivers do (default off)\n"
 	"  --in-order=on|off     negotiate VIRTIO_F_IN_ORDER (default off)\n"
 	"  --event-idx=on|off    negotiate VIRTIO_RING_F_EVENT_IDX (default on)\n"
 	"  --indirect=on|off     negotiate and use indirect descriptors, as Linux guests do\n"
@@ -91,6 +92,7 @@ enum option_id {
 	OPT_POLL,
 	OPT_INTERRUPT,
 	OPT_QUEUE_SIZE,
+	OPT_FRESH_CHAINS,
 	OPT_IN_ORDER,
 	OPT_EVENT_IDX,
 	OPT_INDIRECT,
@@ -126,6 +128,7 @@ static const struct option long_options[] = {
 	{"poll", no_argument, NULL, OPT_POLL},
 	{"interrupt", no_argument, NULL, OPT_INTERRUPT},
 	{"queue-size", required_argument, NULL, OPT_QUEUE_SIZE},
+	{"fresh-chains", required_argument, NULL, OPT_FRESH_CHAINS},
 	{"in-order", required_argument, NULL, OPT_IN_ORDER},
 	{"event-idx", required_argument, NULL, OPT_EVENT_IDX},
 	{"indirect", required_argument, NULL, OPT_INDIRECT},
@@ -293,6 +296,9 @@ static bool set_number(struct load_options *o, int id, const char *name, const c
 		return true;
 	case OPT_PACKED:
 		o->packed = on_off(name, arg);
+		return true;
+	case OPT_FRESH_CHAINS:
+		o->fresh_chains = on_off(name, arg);
 		return true;
 	case OPT_IN_ORDER:
 		o->in_order = on_off(name, arg);

@@ -110,12 +110,13 @@ static json_t *latency_json(const struct histogram *h)
 
 static json_t *options_json(const struct load_options *o)
 {
-	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b}", "rw",
-			 o->rw, "read_percent", (int)o->read_percent, "block_bytes",
+	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:b}",
+			 "rw", o->rw, "read_percent", (int)o->read_percent, "block_bytes",
 			 (int)o->block_bytes, "depth", (int)o->depth, "queues", (int)o->queues,
 			 "threads", (int)o->threads, "interrupt", o->interrupt, "event_idx",
 			 o->event_idx, "indirect", o->indirect, "packed", o->packed, "in_order",
-			 o->in_order, "verify", o->verify, "ceiling", o->ceiling);
+			 o->in_order, "fresh_chains", o->fresh_chains, "verify", o->verify,
+			 "ceiling", o->ceiling);
 }
 
 int load_report_json(const struct load *load)

@@ -53,6 +53,10 @@ static inline void submit(struct load_queue *q, struct load_slot *slot, uint64_t
 {
 	slot->line->status = q->status_fill;
 	slot->start_ticks = now;
+	if (unlikely(q->fresh_chains)) {
+		fe_ring_release(&q->ring, slot->head);
+		load_lay_down(q, slot);
+	}
 	fe_ring_submit(&q->ring, slot->head);
 }
 

@@ -108,34 +108,43 @@ struct slot_memory {
 	uint64_t data_stride;
 };
 
-/* Lay down the chain that slot @i will submit for ever: header, data unless a flush, status. */
-static void make_slot(struct load_queue *q, const struct slot_memory *at, unsigned i,
-		      enum load_op op)
+void load_lay_down(struct load_queue *q, struct load_slot *slot)
 {
-	struct load_slot *slot = &q->slots[i];
-	uint64_t line_gpa = at->lines_gpa + i * sizeof(*at->lines);
 	struct fe_buf bufs[CHAIN_DESCS];
 	unsigned n = 0, num_out;
 	int head;
 
-	slot->op = (uint8_t)op;
-	slot->line = &at->lines[i];
-	bufs[n++] = (struct fe_buf){.gpa = line_gpa, .len = sizeof(slot->line->header)};
-	if (op != LOAD_FLUSH) {
-		slot->data = at->data + i * at->data_stride;
-		slot->data_gpa = at->data_gpa + i * at->data_stride;
+	bufs[n++] = (struct fe_buf){.gpa = slot->line_gpa, .len = sizeof(slot->line->header)};
+	if (slot->op != LOAD_FLUSH)
 		bufs[n++] = (struct fe_buf){.gpa = slot->data_gpa, .len = q->block_bytes};
-	}
-	bufs[n++] = (struct fe_buf){.gpa = line_gpa + offsetof(struct load_line, status), .len = 1};
-	num_out = op == LOAD_WRITE ? 2 : 1;
+	bufs[n++] = (struct fe_buf){
+		.gpa = slot->line_gpa + offsetof(struct load_line, status),
+		.len = 1,
+	};
+	num_out = slot->op == LOAD_WRITE ? 2 : 1;
 	head = fe_ring_prepare(&q->ring, bufs, num_out, n - num_out);
 	assert(head >= 0); /* ring_size made room for all */
 	slot->head = (uint16_t)head;
+	q->slot_of[head] = (uint16_t)(slot - q->slots);
+}
+
+static void make_slot(struct load_queue *q, const struct slot_memory *at, unsigned i,
+		      enum load_op op)
+{
+	struct load_slot *slot = &q->slots[i];
+
+	slot->op = (uint8_t)op;
+	slot->line = &at->lines[i];
+	slot->line_gpa = at->lines_gpa + i * sizeof(*at->lines);
+	if (op != LOAD_FLUSH) {
+		slot->data = at->data + i * at->data_stride;
+		slot->data_gpa = at->data_gpa + i * at->data_stride;
+	}
+	load_lay_down(q, slot);
 	slot->used_bytes = op == LOAD_READ ? q->block_bytes + 1 : 1;
 	slot->line->header.type = htole32(op == LOAD_READ    ? VIRTIO_BLK_T_IN
 					  : op == LOAD_WRITE ? VIRTIO_BLK_T_OUT
 							     : VIRTIO_BLK_T_FLUSH);
-	q->slot_of[head] = (uint16_t)i;
 }
 
 static void make_slots(struct load *load, struct load_queue *q)
@@ -171,6 +180,7 @@ static void make_queue(struct load *load, unsigned index, uint64_t features)
 	int ret;
 
 	q->options = options;
+	q->fresh_chains = options->fresh_chains;
 	q->index = index;
 	q->depth = options->depth;
 	q->batch = options->batch;
