@@ -95,6 +95,7 @@ static unsigned queue_take(struct blk_queue *queue, struct vq_chain **taken)
 		req->chain.max_iov = BLK_MAX_IOV;
 	}
 	got = vq_pop_burst(queue->vq, taken, n);
+	assert(got <= n);
 	for (i = got; i < n; i++)
 		queue->free[queue->num_free++] = taken[i];
 	/* The headers are in the driver's cache: ask for all before using the first. */

@@ -62,10 +62,9 @@ static void collect_names(void)
 /* append - @text behind the @used bytes of @line. Return: bytes used then. */
 static size_t append(char *line, size_t bytes, size_t used, const char *text)
 {
-	size_t n = min_of(strlen(text), bytes - used);
-
-	memcpy(line + used, text, n);
-	return used + n;
+	while (*text && used < bytes)
+		line[used++] = *text++;
+	return used;
 }
 
 /*
