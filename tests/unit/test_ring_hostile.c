@@ -207,6 +207,18 @@ START_TEST(h31_unmapped_addresses)
 }
 END_TEST
 
+/* Its end, past 2^64, would be the first byte of guest memory. */
+START_TEST(h31_a_buffer_that_wraps_has_no_last_byte)
+{
+	desc(0, UINT64_MAX - 15, GPA_A + 17, WRITE, 0);
+	offer(0);
+	ck_assert_int_eq(pop(), 1);
+	ck_assert_uint_eq(r.chain.error, VQ_CHAIN_UNMAPPED);
+	ck_assert_ptr_null(r.chain.last_byte);
+	goes_on();
+}
+END_TEST
+
 START_TEST(h32_a_buffer_over_two_regions_is_split)
 {
 	desc(0, GPA_B - 100, 300, WRITE, 0);
@@ -613,6 +625,7 @@ int main(void)
 	tcase_add_test(tc, h30_a_full_ring_is_no_jump);
 	tcase_add_test(tc, h30_an_index_that_goes_back_stops_the_ring);
 	tcase_add_test(tc, h31_unmapped_addresses);
+	tcase_add_test(tc, h31_a_buffer_that_wraps_has_no_last_byte);
 	tcase_add_test(tc, h32_a_buffer_over_two_regions_is_split);
 	tcase_add_test(tc, h32_a_buffer_that_leaves_the_last_region_is_a_bad_chain);
 	tcase_add_test(tc, h33_bad_indirect_tables);

@@ -211,13 +211,15 @@ END_TEST
 
 START_TEST(an_empty_buffer_yields_nothing)
 {
-	struct fe_buf bufs[3] = {{0, 16}, {0x10, 0}, {0, 1}};
+	/* One in the region just used, one nowhere. */
+	struct fe_buf bufs[4] = {{0, 16}, {0, 0}, {0x10, 0}, {0, 1}};
 	struct taken t;
 
 	make(_i, 8);
 	pair_alloc(64, &bufs[0].gpa);
-	bufs[2].gpa = bufs[0].gpa + 16;
-	pair_add(bufs, 1, 2);
+	bufs[1].gpa = bufs[0].gpa;
+	bufs[3].gpa = bufs[0].gpa + 16;
+	pair_add(bufs, 1, 3);
 	ck_assert_int_eq(pair_pop(&t), 1);
 	ck_assert_uint_eq(t.chain.error, VQ_CHAIN_OK);
 	ck_assert_uint_eq(t.chain.num_out, 1);
