@@ -49,8 +49,7 @@ static int map_region(const struct vu_region *in, int fd, int fault_fd, struct m
 	uint64_t end;
 	int ret;
 
-	if (in->size == 0 || add_overflows(in->gpa, in->size, &end) ||
-	    add_overflows(in->uva, in->size, &end))
+	if (add_overflows(in->gpa, in->size, &end) || add_overflows(in->uva, in->size, &end))
 		return -EINVAL;
 	ret = mem_map(&map, fd, in->mmap_offset, in->size, fault_fd);
 	if (ret < 0)
