@@ -6,13 +6,11 @@
  * Layer L5, control thread.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -23,7 +21,9 @@
 #include "vhost/base/eventfd.h"
 #include "vhost/base/log.h"
 #include "vhost/base/sandbox.h"
+#include "vhost/base/startup.h"
 #include "vhost/wire/broker.h"
+#include "vhost/wire/unix.h"
 
 struct daemon {
 	struct blk_options opt;
@@ -44,22 +44,6 @@ static struct daemon blk;
 extern const struct sandbox_filter blk_syscalls;
 
 /* --- sockets --- */
-
-static const char *endpoint_advice(int err)
-{
-	switch (err) {
-	case ENAMETOOLONG:
-		return "the path is longer than the 107 bytes a unix socket may have";
-	case EADDRINUSE:
-		return "another process listens there; stop it or choose another path";
-	case ENOTSOCK:
-		return "exists and is not a socket; remove it or choose another path";
-	case ENOENT:
-		return "its directory does not exist; create it or choose another path";
-	default:
-		return strerror(err);
-	}
-}
 
 static const char *fd_advice(int err)
 {
@@ -121,7 +105,7 @@ static void open_sockets(void)
 		if (ret >= 0)
 			continue;
 		if (disk->opt->socket_path)
-			give_up("%.300s: %s", disk->opt->socket_path, endpoint_advice(-ret));
+			give_up("%.300s: %s", disk->opt->socket_path, unix_listen_advice(-ret));
 		give_up("fd %d: %s", disk->opt->fd, fd_advice(-ret));
 	}
 	if (!blk.opt.control_path)
@@ -131,7 +115,8 @@ static void open_sockets(void)
 	ret = rpc_server_create(&blk.rpc, blk.loop, blk.opt.control_path, blk_report_methods,
 				blk_report_num_methods, &blk.report);
 	if (ret < 0)
-		give_up("--control-path=%.300s: %s", blk.opt.control_path, endpoint_advice(-ret));
+		give_up("--control-path=%.300s: %s", blk.opt.control_path,
+			unix_listen_advice(-ret));
 }
 
 /* --- the sandbox: contract 11 --- */
@@ -309,27 +294,6 @@ static void watch_signals(void)
 		fatal("signals cannot be watched: %s", strerror(errno));
 }
 
-/* Were one of the first three closed, what is opened next would take its number, and the log could
- * go into an image. */
-static void fill_standard_fds(void)
-{
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			fatal("fd %d is closed, and /dev/null cannot take its place", fd);
-}
-
-/* A guest's memory may come in VU_MAX_MEM_SLOTS regions, each of which keeps its fd open. */
-static void allow_many_fds(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_debug("ringside-blk", "RLIMIT_NOFILE stays: %s", strerror(errno));
-}
-
 static void shut_down(void)
 {
 	unsigned i;
@@ -351,11 +315,11 @@ int main(int argc, char **argv)
 	int ret;
 
 	log_init("ringside-blk");
-	fill_standard_fds();
+	startup_fill_standard_fds();
 	blk_options_parse(&blk.opt, argc, argv);
 	start_broker();
 	clock_init();
-	allow_many_fds();
+	startup_allow_many_fds();
 	ret = loop_create(&blk.loop);
 	if (ret < 0)
 		fatal("event loop: %s", strerror(-ret));

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -385,6 +386,56 @@ START_TEST(more_watches_than_a_batch_all_fire)
 }
 END_TEST
 
+static pthread_mutex_t board = PTHREAD_MUTEX_INITIALIZER;
+static unsigned shared;
+
+/* Each step takes the lock for longer than a switch of threads takes. */
+static void *count_under_lock(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < 100; i++) {
+		unsigned seen;
+
+		pthread_mutex_lock(&board);
+		seen = shared;
+		sched_yield();
+		shared = seen + 1;
+		pthread_mutex_unlock(&board);
+	}
+	return NULL;
+}
+
+static void count_and_again(struct loop_timer *timer)
+{
+	struct alarm *alarm = container_of(timer, struct alarm, timer);
+	unsigned seen = shared;
+
+	sched_yield();
+	shared = seen + 1;
+	if (++alarm->fired < 100)
+		loop_timer_set(loop, timer, 1, count_and_again);
+	else
+		loop_quit(loop);
+}
+
+START_TEST(callbacks_run_under_the_lock_and_waits_do_not)
+{
+	static struct alarm counter;
+	pthread_t thread;
+
+	pthread_mutex_lock(&board);
+	loop_set_lock(loop, &board);
+	/* Where the lock stayed taken while the loop waits, the thread would never end. */
+	ck_assert_int_eq(pthread_create(&thread, NULL, count_under_lock, NULL), 0);
+	loop_timer_set(loop, &counter.timer, 0, count_and_again);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_int_eq(pthread_mutex_trylock(&board), EBUSY);
+	pthread_mutex_unlock(&board);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(shared, 200);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("loop");
@@ -407,6 +458,7 @@ int main(void)
 	tcase_add_test(tc, an_idle_loop_uses_no_cpu);
 	tcase_add_test(tc, mail_from_another_thread_wakes_the_loop);
 	tcase_add_test(tc, more_watches_than_a_batch_all_fire);
+	tcase_add_test(tc, callbacks_run_under_the_lock_and_waits_do_not);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -33,6 +33,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -148,8 +149,9 @@ static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
 	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->call, rule->num_limits, limits);
 }
 
-int sandbox_enter(const struct sandbox_filter *filter)
+static int enter(const struct sandbox_filter *filter, bool all_threads)
 {
+	static pthread_once_t names_once = PTHREAD_ONCE_INIT;
 	scmp_filter_ctx context = seccomp_init(SCMP_ACT_TRAP);
 	int ret;
 
@@ -157,18 +159,28 @@ int sandbox_enter(const struct sandbox_filter *filter)
 		return -ENOMEM;
 	/* Calls of another architecture have other numbers, which no line could name. */
 	ret = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-	if (ret == 0)
+	if (ret == 0 && all_threads)
 		ret = seccomp_attr_set(context, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (ret == 0)
 		ret = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree */
 	for (size_t i = 0; ret == 0 && i < filter->num_rules; i++)
 		ret = add_rule(context, &filter->rules[i]);
 	if (ret == 0) {
-		collect_names();
+		pthread_once(&names_once, collect_names);
 		ret = catch_forbidden();
 	}
 	if (ret == 0)
 		ret = seccomp_load(context);
 	seccomp_release(context);
 	return ret;
+}
+
+int sandbox_enter(const struct sandbox_filter *filter)
+{
+	return enter(filter, true);
+}
+
+int sandbox_enter_thread(const struct sandbox_filter *filter)
+{
+	return enter(filter, false);
 }

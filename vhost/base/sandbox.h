@@ -66,4 +66,7 @@ int sandbox_drop_privileges(int keep);
  */
 int sandbox_enter(const struct sandbox_filter *filter);
 
+/* sandbox_enter_thread - the same for the calling thread alone, and for those it starts. */
+int sandbox_enter_thread(const struct sandbox_filter *filter);
+
 #endif

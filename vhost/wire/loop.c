@@ -18,6 +18,7 @@
 struct loop {
 	int epoll_fd;
 	bool quit;
+	pthread_mutex_t *lock; /* or NULL */
 	struct mailbox mailbox;
 	struct loop_watch mail_watch;
 	struct list timers; /* earliest first */
@@ -154,9 +155,19 @@ void loop_post(struct loop *loop, struct mail *mail, void (*fn)(struct mail *mai
 	mailbox_post(&loop->mailbox, mail, fn);
 }
 
+void loop_cancel_post(struct loop *loop, struct mail *mail)
+{
+	mailbox_cancel(&loop->mailbox, mail);
+}
+
 void loop_quit(struct loop *loop)
 {
 	loop->quit = true;
+}
+
+void loop_set_lock(struct loop *loop, pthread_mutex_t *lock)
+{
+	loop->lock = lock;
 }
 
 static struct loop_timer *first_timer(struct loop *loop)
@@ -211,15 +222,28 @@ static void run_timers(struct loop *loop)
 }
 
 /* Syscalls: epoll_wait, epoll_pwait: which of them is up to the C library */
+static int wait_for_events(struct loop *loop)
+{
+	int timeout_ms = wait_ms(loop), n, err;
+
+	if (loop->lock)
+		pthread_mutex_unlock(loop->lock);
+	n = epoll_wait(loop->epoll_fd, loop->events, BATCH, timeout_ms);
+	err = errno;
+	if (loop->lock)
+		pthread_mutex_lock(loop->lock);
+	return n < 0 ? -err : n;
+}
+
 int loop_run(struct loop *loop)
 {
 	int ret = 0;
 
 	while (!loop->quit) {
-		int n = epoll_wait(loop->epoll_fd, loop->events, BATCH, wait_ms(loop));
+		int n = wait_for_events(loop);
 
-		if (n < 0 && errno != EINTR) {
-			ret = -errno;
+		if (n < 0 && n != -EINTR) {
+			ret = n;
 			break;
 		}
 		loop->num_events = n > 0 ? n : 0;

@@ -7,6 +7,7 @@
 #ifndef RINGSIDE_WIRE_LOOP_H
 #define RINGSIDE_WIRE_LOOP_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -28,6 +29,13 @@ int loop_run(struct loop *loop);
 /* loop_quit - make loop_run() return after the current callback, or at once if it is not running
  * yet. */
 void loop_quit(struct loop *loop);
+
+/*
+ * loop_set_lock - @lock is held by the loop's thread whenever a callback runs, and released while it
+ * waits: for what callbacks share with other threads. The caller of loop_run() holds it, too. NULL:
+ * none, as at first. Not while the loop runs.
+ */
+void loop_set_lock(struct loop *loop, pthread_mutex_t *lock);
 
 /* A watched fd. Zero-initialise; embedded in its owner; the fd stays the owner's. */
 struct loop_watch {
@@ -66,5 +74,9 @@ void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
 /* loop_post - run @fn on the loop's thread. Any thread. */
 void loop_post(struct loop *loop, struct mail *mail, void (*fn)(struct mail *mail));
+
+/* loop_cancel_post - what was posted shall not run any more. Harmless when nothing waits; @mail is
+ * zero-initialised or was posted before. */
+void loop_cancel_post(struct loop *loop, struct mail *mail);
 
 #endif

@@ -258,6 +258,22 @@ static bool is_file(const char *path, const struct stat *file)
 	return lstat(path, &now) == 0 && now.st_dev == file->st_dev && now.st_ino == file->st_ino;
 }
 
+const char *unix_listen_advice(int err)
+{
+	switch (err) {
+	case ENAMETOOLONG:
+		return "the path is longer than the 107 bytes a unix socket may have";
+	case EADDRINUSE:
+		return "another process listens there; stop it or choose another path";
+	case ENOTSOCK:
+		return "exists and is not a socket; remove it or choose another path";
+	case ENOENT:
+		return "its directory does not exist; create it or choose another path";
+	default:
+		return strerror(err);
+	}
+}
+
 /*
  * unix_remove - another daemon may take the path over between a look and unlink(2) when nobody
  * listens there any more. So the file is moved aside first, and put back if it was not ours.

@@ -31,6 +31,9 @@ int unix_connect_nonblock(const char *path);
  */
 int unix_listen(int sock, const char *path, mode_t mode, struct stat *file);
 
+/* unix_listen_advice - what is wrong, and what to do, in words behind the path; @err is positive. */
+const char *unix_listen_advice(int err);
+
 /* unix_remove - remove the socket file @path that unix_listen() made, if it is still the @file that
  * this described; another one, whoever puts it there and when, stays. */
 void unix_remove(const char *path, const struct stat *file);
