@@ -13,6 +13,7 @@
 
 #include "blk/request.h"
 #include "vhost/base/log.h"
+#include "vhost/base/option.h"
 #include "vhost/base/parse.h"
 #include "vhost/wire/proto.h"
 
@@ -111,27 +112,6 @@ static const struct option long_options[] = {
 
 /* The values, each with the name under which it was given, for the line that refuses it. */
 
-static uint64_t number(const char *name, const char *text, uint64_t min, uint64_t max)
-{
-	uint64_t value;
-
-	if (parse_uint(text, min, max, &value) < 0)
-		fatal("%s=%s: must be a whole number from %llu to %llu", name, text,
-		      (unsigned long long)min, (unsigned long long)max);
-	return value;
-}
-
-static bool on_off(const char *name, const char *text)
-{
-	bool value;
-
-	if (!text)
-		return true;
-	if (parse_on_off(text, &value) < 0)
-		fatal("%s=%s: must be on or off", name, text);
-	return value;
-}
-
 static bool cache_mode(const char *name, const char *text)
 {
 	if (!strcmp(text, "writeback"))
@@ -155,23 +135,23 @@ static bool set_disk(struct blk_disk_options *disk, const char *name, const char
 	if (!strcmp(key, "socket") || !strcmp(key, "socket-path"))
 		disk->socket_path = value;
 	else if (!strcmp(key, "client"))
-		disk->client = on_off(name, value);
+		disk->client = option_on_off(name, value);
 	else if (!strcmp(key, "fd"))
-		disk->fd = (int)number(name, value, 0, 1 << 20);
+		disk->fd = (int)option_number(name, value, 0, 1 << 20);
 	else if (!strcmp(key, "file") || !strcmp(key, "blk-file"))
 		disk->image.file = value;
 	else if (!strcmp(key, "read-only"))
-		disk->image.read_only = on_off(name, value);
+		disk->image.read_only = option_on_off(name, value);
 	else if (!strcmp(key, "serial"))
 		disk->serial = serial(name, value);
 	else if (!strcmp(key, "num-queues"))
-		disk->num_queues = (unsigned)number(name, value, 1, VU_MAX_RINGS);
+		disk->num_queues = (unsigned)option_number(name, value, 1, VU_MAX_RINGS);
 	else if (!strcmp(key, "cache"))
 		disk->writeback = cache_mode(name, value);
 	else if (!strcmp(key, "direct"))
-		disk->image.direct = on_off(name, value) ? BLK_DIRECT_ON : BLK_DIRECT_OFF;
+		disk->image.direct = option_on_off(name, value) ? BLK_DIRECT_ON : BLK_DIRECT_OFF;
 	else if (!strcmp(key, "in-order"))
-		disk->in_order = on_off(name, value);
+		disk->in_order = option_on_off(name, value);
 	else
 		return false;
 	return true;
@@ -237,30 +217,24 @@ static void parse_disk(struct blk_options *opt, const char *text)
 	check_disk(disk, "--disk socket", "--disk file");
 }
 
-static _Noreturn void print_and_exit(const char *text)
-{
-	fputs(text, stdout);
-	exit(fflush(stdout) ? 1 : 0);
-}
-
 static void set_global(struct blk_options *opt, int c, unsigned *lock_wait_s)
 {
 	switch (c) {
 	case OPT_THREADS:
-		opt->num_threads = (unsigned)number("--threads", optarg, 1, BLK_MAX_THREADS);
+		opt->num_threads = (unsigned)option_number("--threads", optarg, 1, BLK_MAX_THREADS);
 		break;
 	case OPT_CPUS:
 		if (parse_cpu_list(optarg, &opt->cpus) < 0)
 			fatal("--cpus=%s: must be a list of CPU numbers such as 2,4-5", optarg);
 		break;
 	case OPT_POLL_US:
-		opt->poll_us = number("--poll-us", optarg, 0, MAX_POLL_US);
+		opt->poll_us = option_number("--poll-us", optarg, 0, MAX_POLL_US);
 		break;
 	case OPT_BUSY_POLL:
 		opt->busy_poll = true;
 		break;
 	case OPT_LOCK_WAIT:
-		*lock_wait_s = (unsigned)number("--lock-wait", optarg, 0, MAX_LOCK_WAIT_S);
+		*lock_wait_s = (unsigned)option_number("--lock-wait", optarg, 0, MAX_LOCK_WAIT_S);
 		break;
 	case OPT_CONTROL_PATH:
 		opt->control_path = optarg;
@@ -273,12 +247,12 @@ static void set_global(struct blk_options *opt, int c, unsigned *lock_wait_s)
 			fatal("--log-level=%s: must be error, warn, info or debug", optarg);
 		break;
 	case OPT_PRINT_CAPABILITIES:
-		print_and_exit("{\n  \"type\": \"block\",\n"
-			       "  \"features\": [ \"read-only\", \"blk-file\" ]\n}\n");
+		option_answer("{\n  \"type\": \"block\",\n"
+			      "  \"features\": [ \"read-only\", \"blk-file\" ]\n}\n");
 	case OPT_VERSION:
-		print_and_exit("ringside-blk " RINGSIDE_VERSION "\n");
+		option_answer("ringside-blk " RINGSIDE_VERSION "\n");
 	case OPT_HELP:
-		print_and_exit(help);
+		option_answer(help);
 	default: /* getopt_long has said what it does not know */
 		fputs("try: ringside-blk --help\n", stderr);
 		exit(2);

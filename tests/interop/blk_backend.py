@@ -46,6 +46,17 @@ def chosen_name():
     return {"ringside": "ringside-blk", "qsd": "qemu-storage-daemon"}[chosen()]
 
 
+def ask(control_socket, *words):
+    """The answer of a program's control socket to ringsidectl's METHOD [KEY=VALUE]..."""
+    program = build_directory() / "vhost" / "ringsidectl"
+    try:
+        return json.loads(stock_kernel.run(str(program), "--json", str(control_socket), *words,
+                                           timeout=15))
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise DaemonFailed(f"ringsidectl {' '.join(words)}: "
+                           f"{getattr(error, 'stderr', None) or error}") from error
+
+
 class Daemon:
     """A running daemon; use it in a `with`. Everything it makes is inside `directory`."""
 
@@ -96,13 +107,7 @@ class Daemon:
 
     def control(self, *words):
         """The answer of the daemon's control socket to ringsidectl's METHOD [KEY=VALUE]..."""
-        program = build_directory() / "vhost" / "ringsidectl"
-        try:
-            return json.loads(stock_kernel.run(str(program), "--json", self.control_socket,
-                                               *words, timeout=15))
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
-            raise DaemonFailed(f"ringsidectl {' '.join(words)}: "
-                               f"{getattr(error, 'stderr', None) or error}") from error
+        return ask(self.control_socket, *words)
 
     def counters(self, number=0):
         """What the daemon counted for one disk, or None for a peer that does not tell.

@@ -162,15 +162,8 @@ class Rig:
             command += [] if reboots else ["-no-reboot"]
             command += ["-qmp", f"unix:{monitor},server=on,wait=off"] if monitor else []
             command += options
-            outcome = watch(command, timeout, SILENCE_SECONDS, reboots, progress)
-            if outcome.hangs:
-                hung = outcome
-                if again:
-                    again()
-                outcome = watch(command, timeout, SILENCE_SECONDS, reboots, progress)
-                outcome.hangs += 1
-                outcome.hung_console = hung.console
-            return outcome
+            return watch_twice(command, again, timeout=timeout, reboots=reboots,
+                               progress=progress)
 
     def _command(self, accelerator, disks, cpus, memory_kib, script):
         fast = accelerator == "kvm"
@@ -208,25 +201,41 @@ class Rig:
         digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
         note = stock_kernel.cache_directory() / f"accelerator-{digest}"
         if not note.exists():
-            trial = watch(self._command("kvm", (), 1, 512 * 1024, None), KVM_TRIAL_SECONDS,
-                          KVM_TRIAL_SECONDS, 0, None)
+            trial = watch(self._command("kvm", (), 1, 512 * 1024, None), KVM_TRIAL_SECONDS)
             note.write_text("kvm" if trial.boots else "tcg")
         return note.read_text()
 
 
-def watch(command, timeout, silence, reboots, progress):
-    """Runs QEMU to its end and collects what the guest says on its console."""
+def watch_twice(command, again, **watching):
+    """Like watch(), but a guest that hangs is started once more, after again() if there is one."""
+    outcome = watch(command, **watching)
+    if outcome.hangs:
+        hung = outcome
+        if again:
+            again()
+        outcome = watch(command, **watching)
+        outcome.hangs += 1
+        outcome.hung_console = hung.console
+    return outcome
+
+
+def watch(command, timeout, silence=SILENCE_SECONDS, reboots=0, progress=None, started=None):
+    """Runs QEMU, or another VMM whose console is stdio, to its end and collects what the guest
+    says. started: called with the VMM's process; the rest is as for Rig.boot()."""
     outcome = Outcome()
     begin = last_word = time.monotonic()
+    name = Path(command[0]).name
     with tempfile.TemporaryFile() as errors:
-        qemu = spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        vmm = spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
         try:
+            if started:
+                started(vmm)
             partial = b""
             while outcome.reason is None:
                 now = time.monotonic()
-                ready, _, _ = select.select([qemu.stdout], [], [], 1)
+                ready, _, _ = select.select([vmm.stdout], [], [], 1)
                 if ready:
-                    data = os.read(qemu.stdout.fileno(), 65536)
+                    data = os.read(vmm.stdout.fileno(), 65536)
                     if not data:
                         break
                     last_word = now
@@ -236,7 +245,7 @@ def watch(command, timeout, silence, reboots, progress):
                                            begin, reboots, progress)
                         if answer:
                             with contextlib.suppress(BrokenPipeError):
-                                os.write(qemu.stdin.fileno(), answer.encode() + b"\n")
+                                os.write(vmm.stdin.fileno(), answer.encode() + b"\n")
                 errors.seek(0)
                 if b"KVM internal error" in errors.read():
                     outcome.reason = "KVM internal error"
@@ -245,17 +254,17 @@ def watch(command, timeout, silence, reboots, progress):
                 elif now - last_word > silence:
                     outcome.reason = f"silent for {silence} s"
                     outcome.hangs = 1
-            if outcome.reason is None and qemu.wait(10) != 0:
+            if outcome.reason is None and vmm.wait(10) != 0:
                 errors.seek(0)
                 words = errors.read().decode(errors="replace").strip().splitlines()
-                outcome.reason = f"QEMU ended with {qemu.returncode}: {' / '.join(words[-3:])}"
+                outcome.reason = f"{name} ended with {vmm.returncode}: {' / '.join(words[-3:])}"
         except subprocess.TimeoutExpired:
-            outcome.reason = "QEMU closed its console but does not end"
+            outcome.reason = f"{name} closed its console but does not end"
         finally:
-            qemu.kill()
-            qemu.wait()
-            qemu.stdin.close()
-            qemu.stdout.close()
+            vmm.kill()
+            vmm.wait()
+            vmm.stdin.close()
+            vmm.stdout.close()
     if outcome.reason is None and not outcome.done:
         outcome.reason = "the guest powered off before its script ended"
     outcome.seconds = time.monotonic() - begin

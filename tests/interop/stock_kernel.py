@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A stock Debian kernel and an initramfs for it, made without installing anything.
 
-Used by guest.py. Everything lands in one cache directory: $RINGSIDE_CACHE, else
+Used by guest.py and by the nested rig. Everything lands in one cache directory: $RINGSIDE_CACHE, else
 $XDG_CACHE_HOME/ringside, else build/cache in the source tree. The kernel is Debian's own
 package as the archive serves it; the initramfs holds the host's tools and their libraries, is
 byte for byte reproducible, and is written again only when its content changes.
@@ -24,6 +24,9 @@ SOURCE_ROOT = HERE.parent.parent
 # What init loads, in this order; dependencies are found in the modules themselves.
 # crc32c is a soft dependency of ext4, which only modprobe would follow.
 MODULES = ("virtio_pci", "virtio_blk", "qemu_fw_cfg", "crc32c_generic", "crc32c_intel", "ext4")
+# What an initramfs of any rig may load is kept of a package; a flavour may lack some of it.
+KEPT_MODULES = (*MODULES, "virtio_net", "button", "evdev", "9p", "9pnet_virtio", "overlay",
+                "virtio_console", "kvm_amd", "tun", "veth", "loop")
 TOOLS = ("mkfs.ext4", "e2fsck", "blkdiscard", "fio")
 SBIN_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -37,13 +40,15 @@ class Kernel:
 
     image: what QEMU boots by -kernel. vmlinux where it could be unpacked: QEMU enters it by
     PVH, which saves decompressing XZ under emulation, most of the time a bzImage takes to boot.
+    bzimage: the kernel as Debian packs it.
     """
 
     def __init__(self, directory):
         self.directory = Path(directory)
         self.version = (self.directory / "version").read_text().strip()
         vmlinux = self.directory / "vmlinux"
-        self.image = vmlinux if vmlinux.exists() else self.directory / "vmlinuz"
+        self.bzimage = self.directory / "vmlinuz"
+        self.image = vmlinux if vmlinux.exists() else self.bzimage
         self.module_directory = self.directory / "modules"
 
 
@@ -80,13 +85,17 @@ def run(*command, **options):
 
 def unpack_vmlinux(bzimage):
     """The ELF file inside a bzImage (Documentation/arch/x86/boot.rst), or None if it is not
-    packed with XZ. The payload ends with its unpacked size, which is not part of the stream."""
+    packed with XZ or LZ4. The payload ends with its unpacked size, which is not part of the
+    stream."""
     setup_sectors = bzimage[0x1F1] or 4
     offset, length = struct.unpack_from("<II", bzimage, 0x248)
     payload = bzimage[(setup_sectors + 1) * 512 + offset:][:length]
-    if not payload.startswith(b"\xfd7zXZ\0"):
-        return None
-    return lzma.LZMADecompressor().decompress(payload)
+    if payload.startswith(b"\xfd7zXZ\0"):
+        return lzma.LZMADecompressor().decompress(payload)
+    if payload.startswith(b"\x02\x21\x4c\x18"):
+        return subprocess.run([find_tool("lz4"), "-dc"], input=payload[:-4], check=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
+    return None
 
 
 def unpack_package(package, version, directory):
@@ -102,25 +111,27 @@ def unpack_package(package, version, directory):
                                          root / f"usr/lib/modules/{version}") if path.is_dir())
         (made / "modules").mkdir()
         shutil.copyfile(modules / "modules.builtin", made / "modules" / "modules.builtin")
-        for path in module_closure(modules, MODULES):
+        for path in module_closure(modules, KEPT_MODULES, lacking_is_fine=True):
             shutil.copyfile(path, made / "modules" / path.name)
         (made / "version").write_text(version + "\n")
         made.rename(directory)
 
 
-def stock_kernel():
-    """Debian's current generic amd64 kernel, downloaded once and kept in the cache."""
+def stock_kernel(flavour="amd64"):
+    """Debian's current kernel of a flavour, "amd64" (the generic one) or "cloud-amd64",
+    downloaded once and kept in the cache."""
     for tool in ("apt-get", "apt-cache", "dpkg"):
         find_tool(tool)
-    depends = run("apt-cache", "depends", "linux-image-amd64") if shutil.which("apt-cache") else ""
-    match = re.search(r"Depends: (linux-image-(\d\S*-amd64))", depends)
-    cached = sorted(path for path in cache_directory().glob("linux-*") if path.is_dir())
+    depends = run("apt-cache", "depends", f"linux-image-{flavour}")
+    match = re.search(rf"Depends: (linux-image-(\d\S*-{flavour}))$", depends, re.MULTILINE)
+    cached = sorted(cache_directory().glob(f"kernel-{flavour}-*"))
     if not match:
         if cached:
             return Kernel(cached[-1])
-        raise Unavailable("no package linux-image-amd64 in apt's lists (apt-get update?)")
+        raise Unavailable(f"no package linux-image-{flavour} in apt's lists (apt-get update?)")
     package, version = match.groups()
-    directory = cache_directory() / f"linux-{version}"
+    kept = hashlib.sha256(" ".join(KEPT_MODULES).encode()).hexdigest()[:8]
+    directory = cache_directory() / f"kernel-{flavour}-{version}-{kept}"
     if directory.is_dir():
         return Kernel(directory)
     with tempfile.TemporaryDirectory(dir=cache_directory()) as scratch:
@@ -149,7 +160,7 @@ def module_depends(path):
     return [name for name in match.group(1).decode().split(",") if name] if match else []
 
 
-def module_closure(directory, names):
+def module_closure(directory, names, lacking_is_fine=False):
     """Paths of the named modules and all they depend on, each after its dependencies; those
     built into the kernel are left out. modules.dep would say the same, but is written only
     when a kernel package is installed."""
@@ -159,6 +170,7 @@ def module_closure(directory, names):
     builtin = {canonical(Path(line).stem)
                for line in (directory / "modules.builtin").read_text().splitlines()}
     files = {canonical(path.name.split(".ko")[0]): path for path in directory.rglob("*.ko*")}
+    wanted = {canonical(name) for name in names}
     order = []
 
     def add(name):
@@ -166,6 +178,8 @@ def module_closure(directory, names):
         if name in builtin or files.get(name) in order:
             return
         if name not in files:
+            if lacking_is_fine and name in wanted:
+                return
             raise Unavailable(f"the kernel has no module {name}")
         for dependency in module_depends(files[name]):
             add(dependency)
@@ -213,39 +227,61 @@ def cpio_archive(files):
     return bytes(archive)
 
 
-def initramfs(kernel):
-    """Path of the initramfs for a kernel: busybox, TOOLS, the modules, and guest/init."""
+def regular_file(path, mode=0o755):
+    return (stat.S_IFREG | mode, Path(path).read_bytes())
+
+
+def programs(tools):
+    """{path: (mode, bytes)}: the tools in /sbin and all libraries they need."""
     files = {}
+    for tool in tools:
+        path = find_tool(tool)
+        files["/sbin/" + tool] = regular_file(path)
+        for library in libraries(path):
+            files[library] = regular_file(library)
+    return files
 
-    def add(path, data, mode=0o755):
-        files[path] = (stat.S_IFREG | mode, data)
 
+def initramfs(kernel, name="guest", init=HERE / "guest" / "init", modules=MODULES, tools=TOOLS):
+    """Path of an initramfs for a kernel: busybox, tools, modules, and init. name: whose it is,
+    for it to be found and replaced by."""
     busybox = find_tool("busybox")
     if libraries_or_none(busybox):
         raise Unavailable("busybox is not the static one (package busybox-static)")
-    add("/bin/busybox", Path(busybox).read_bytes())
-    for tool in TOOLS:
-        path = find_tool(tool)
-        add("/sbin/" + tool, Path(path).read_bytes())
-        for library in libraries(path):
-            add(library, Path(library).read_bytes())
-    order = module_closure(kernel.module_directory, MODULES)
+    files = programs(tools)
+    files["/bin/busybox"] = regular_file(busybox)
+    files["/init"] = regular_file(init)
+    order = module_closure(kernel.module_directory, modules)
     for path in order:
-        add("/modules/" + path.name.split(".ko")[0] + ".ko", module_bytes(path), 0o644)
-    names = [path.name.split(".ko")[0] for path in order]
-    add("/modules/order", ("\n".join(names) + "\n").encode(), 0o644)
-    add("/init", (HERE / "guest" / "init").read_bytes())
-    for directory in ("/proc/.keep", "/sys/.keep", "/mnt/.keep", "/tmp/.keep"):
-        add(directory, b"", 0o644)
+        files["/modules/" + path.name.split(".ko")[0] + ".ko"] = (stat.S_IFREG | 0o644,
+                                                                module_bytes(path))
+    names = "".join(path.name.split(".ko")[0] + "\n" for path in order)
+    files["/modules/order"] = (stat.S_IFREG | 0o644, names.encode())
+    for directory in ("/dev", "/proc", "/sys", "/mnt", "/tmp"):
+        files[directory] = (stat.S_IFDIR | 0o755, b"")
 
-    archive = cpio_archive(files)
-    digest = hashlib.sha256(archive).hexdigest()[:16]
-    path = cache_directory() / f"initramfs-{digest}.cpio"
+    return cached_file(f"initramfs-{name}", f"-{digest_of(files)}.cpio",
+                       lambda path: path.write_bytes(cpio_archive(files)))
+
+
+def digest_of(files):
+    """A name for {path: (mode, bytes)}."""
+    digest = hashlib.sha256()
+    for path, (mode, data) in sorted(files.items()):
+        digest.update(f"{path} {mode:o} {len(data)}\n".encode() + data)
+    return digest.hexdigest()[:16]
+
+
+def cached_file(stem, suffix, make):
+    """Path of the file STEM + SUFFIX in the cache, where the suffix is "-DIGEST.something". If it
+    is not there yet, make(path) writes it to another path, and those with other digests go."""
+    path = cache_directory() / f"{stem}{suffix}"
     if not path.exists():
-        for old in cache_directory().glob("initramfs-*"):
-            old.unlink(missing_ok=True)
-        scratch = path.with_suffix(f".{os.getpid()}")
-        scratch.write_bytes(archive)
+        scratch = path.with_name(f"{path.name}.{os.getpid()}")
+        make(scratch)
+        for old in cache_directory().glob(f"{stem}-{'?' * 16}.*"):
+            if old != scratch:
+                old.unlink(missing_ok=True)
         scratch.rename(path)
     return path
 

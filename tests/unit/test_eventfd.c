@@ -46,6 +46,19 @@ START_TEST(a_full_counter_that_blocks_is_not_waited_for)
 }
 END_TEST
 
+START_TEST(draining_takes_everything_and_waits_for_nothing)
+{
+	int fd = eventfd(3, EFD_CLOEXEC); /* a read of it would wait */
+
+	ck_assert(eventfd_drain(fd));
+	ck_assert(!eventfd_drain(fd));
+	eventfd_signal(fd);
+	ck_assert(eventfd_drain(fd));
+	close(fd);
+	ck_assert(!eventfd_drain(-1));
+}
+END_TEST
+
 START_TEST(nothing_is_signalled_without_an_fd)
 {
 	eventfd_signal(-1);
@@ -81,6 +94,7 @@ int main(void)
 	tcase_set_timeout(tc, 10);
 	tcase_add_test(tc, signals_add_up);
 	tcase_add_test(tc, a_full_counter_that_blocks_is_not_waited_for);
+	tcase_add_test(tc, draining_takes_everything_and_waits_for_nothing);
 	tcase_add_test(tc, nothing_is_signalled_without_an_fd);
 	tcase_add_test(tc, each_thread_can);
 	suite_add_tcase(suite, tc);

@@ -120,6 +120,34 @@ START_TEST(mail_may_be_posted_again_from_its_own_function)
 }
 END_TEST
 
+static struct mail *cancelled;
+
+static void cancel_other(struct mail *mail)
+{
+	count_run(mail);
+	mailbox_cancel(&box, cancelled);
+}
+
+START_TEST(cancelled_mail_does_not_run)
+{
+	struct mail one = {0}, two = {0}, never = {0};
+
+	mailbox_cancel(&box, &never);
+	mailbox_post(&box, &one, count_run);
+	mailbox_post(&box, &two, count_run);
+	mailbox_cancel(&box, &one);
+	mailbox_cancel(&box, &one);
+	ck_assert_uint_eq(mailbox_run(&box), 1);
+	/* One that was taken out of the box in the same turn. */
+	cancelled = &two;
+	mailbox_post(&box, &one, cancel_other);
+	mailbox_post(&box, &two, count_run);
+	ck_assert_uint_eq(mailbox_run(&box), 1);
+	mailbox_cancel(&box, &two); /* has run, or will not */
+	ck_assert_uint_eq(runs, 2);
+}
+END_TEST
+
 START_TEST(several_senders_each_in_order)
 {
 	pthread_t threads[SENDERS];
@@ -166,6 +194,7 @@ int main(void)
 	tcase_add_test(tc, readable_while_mail_waits);
 	tcase_add_test(tc, mail_may_free_what_it_is_part_of);
 	tcase_add_test(tc, mail_may_be_posted_again_from_its_own_function);
+	tcase_add_test(tc, cancelled_mail_does_not_run);
 	tcase_add_test(tc, several_senders_each_in_order);
 	tcase_add_test(tc, nothing_stays_open);
 	suite_add_tcase(suite, tc);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,6 +75,15 @@ static void throw_events_away(void)
 
 	syscall(SYS_io_getevents, aio.context, 0, EVENTS, events, &at_once);
 	aio.pending = 0;
+}
+
+/* Syscalls: preadv2 */
+bool eventfd_drain(int fd)
+{
+	uint64_t count;
+	struct iovec iov = {.iov_base = &count, .iov_len = sizeof(count)};
+
+	return preadv2(fd, &iov, 1, -1, RWF_NOWAIT) == sizeof(count);
 }
 
 /* Syscalls: io_submit, write */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * eventfd.h - signal an eventfd that a peer gave us, without ever waiting for the peer.
+ * eventfd.h - signal and drain an eventfd that a peer shares, without ever waiting for the peer.
  * Layer L0. Any thread.
  */
 #ifndef RINGSIDE_BASE_EVENTFD_H
@@ -30,5 +30,13 @@ bool eventfd_is(int fd);
  * 0.5 us. Where AIO is not to be had, write(2) it is.
  */
 void eventfd_signal(int fd);
+
+/*
+ * eventfd_drain - take what the counter of eventfd @fd holds, without ever waiting for more: a peer
+ * that shares it may have cleared O_NONBLOCK and read it a moment ago. It calls preadv2, which is
+ * for the caller to name (sandbox.h): not every program drains.
+ * Return: false when it held nothing.
+ */
+bool eventfd_drain(int fd);
 
 #endif

@@ -45,6 +45,15 @@ void mailbox_post(struct mailbox *box, struct mail *mail, void (*fn)(struct mail
 	pthread_mutex_unlock(&box->lock);
 }
 
+void mailbox_cancel(struct mailbox *box, struct mail *mail)
+{
+	pthread_mutex_lock(&box->lock);
+	/* It may be on mailbox_run()'s own list: that is of this thread. */
+	if (mail->node.next)
+		list_del(&mail->node);
+	pthread_mutex_unlock(&box->lock);
+}
+
 /* Syscalls: read */
 unsigned mailbox_run(struct mailbox *box)
 {

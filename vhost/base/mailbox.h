@@ -31,6 +31,10 @@ void mailbox_destroy(struct mailbox *box);
 /* mailbox_post - hand @mail to the owner. Any thread. In order per sender. */
 void mailbox_post(struct mailbox *box, struct mail *mail, void (*fn)(struct mail *mail));
 
+/* mailbox_cancel - take back mail that has not run. Owner's thread. Harmless when none waits, if it is
+ * zero-initialised or was posted before. */
+void mailbox_cancel(struct mailbox *box, struct mail *mail);
+
 /* mailbox_run - run what has arrived. Owner's thread. Return: how many ran. */
 unsigned mailbox_run(struct mailbox *box);
 

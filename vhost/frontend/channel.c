@@ -10,6 +10,7 @@
 
 #include "vhost/base/util.h"
 #include "vhost/frontend/frontend.h"
+#include "vhost/frontend/messages.h"
 
 void fe_channel_close(struct fe *fe)
 {
@@ -19,43 +20,11 @@ void fe_channel_close(struct fe *fe)
 	close_fd(&fe->channel_fd);
 }
 
-/* Payload bytes of a back-end request; any, for one we do not know. */
-static bool channel_size_ok(const struct vu_header *hdr)
-{
-	switch (hdr->request) {
-	case VU_BACKEND_IOTLB_MSG:
-		return hdr->size == sizeof(struct vu_iotlb);
-	case VU_BACKEND_CONFIG_CHANGE:
-		return hdr->size == 0;
-	case VU_BACKEND_HOST_NOTIFIER:
-		return hdr->size == sizeof(struct vu_vring_area);
-	case VU_BACKEND_VRING_CALL:
-	case VU_BACKEND_VRING_ERR:
-		return hdr->size == sizeof(struct vu_vring_state);
-	default:
-		return true;
-	}
-}
-
-static int channel_answer(struct fe *fe, uint32_t request, uint32_t flags, int result)
-{
-	struct vu_msg reply;
-
-	if (!(flags & VU_FLAG_NEED_REPLY))
-		return 0;
-	vu_msg_init(&reply, request);
-	reply.hdr.flags = VU_VERSION | VU_FLAG_REPLY;
-	reply.hdr.size = sizeof(reply.payload.u64);
-	reply.payload.u64 = result ? 1 : 0;
-	/* Never waits: a back-end that does not read its answers loses the channel. */
-	return vu_send(fe->channel_fd, &reply);
-}
-
 int fe_channel_serve(struct fe *fe, int timeout_ms)
 {
 	struct pollfd pfd = {.fd = fe->channel_fd, .events = POLLIN};
 	struct vu_msg *msg = &fe->channel_rx.msg;
-	uint32_t request, flags;
+	struct vu_header hdr;
 	int ret, result = 0;
 
 	if (fe->channel_fd < 0)
@@ -65,20 +34,19 @@ int fe_channel_serve(struct fe *fe, int timeout_ms)
 		ret = vu_receive(fe->channel_fd, &fe->channel_rx);
 	if (ret == 0)
 		return 0;
-	if (ret > 0 && ((msg->hdr.flags & VU_FLAG_REPLY) || !channel_size_ok(&msg->hdr)))
+	if (ret > 0 && !fe_check_channel(&msg->hdr))
 		ret = -EPROTO;
 	if (ret < 0) {
 		fe_channel_close(fe);
 		return ret == -ECONNRESET ? ret : -EPROTO;
 	}
-	request = msg->hdr.request;
-	flags = msg->hdr.flags;
-	if (request == VU_BACKEND_CONFIG_CHANGE)
+	hdr = msg->hdr;
+	if (hdr.request == VU_BACKEND_CONFIG_CHANGE)
 		fe->config_changes++;
 	if (fe->channel_fn)
 		result = fe->channel_fn(fe, msg, fe->channel_arg);
 	vu_receiver_reset(&fe->channel_rx);
-	if (channel_answer(fe, request, flags, result)) {
+	if (fe_answer_channel(fe->channel_fd, &hdr, result)) {
 		fe_channel_close(fe);
 		return -ECONNRESET;
 	}
@@ -104,9 +72,7 @@ int fe_open_channel(struct fe *fe, fe_channel_fn fn, void *arg)
 	fe->channel_fn = fn;
 	fe->channel_arg = arg;
 	fe->channel_fd = pair[0];
-	vu_msg_init(&msg, VU_SET_BACKEND_REQ_FD);
-	msg.fds[0] = pair[1];
-	msg.num_fds = 1;
+	fe_msg_fd(&msg, VU_SET_BACKEND_REQ_FD, pair[1]);
 	ret = fe_request(fe, &msg);
 	close_fd(&pair[1]);
 	if (ret)

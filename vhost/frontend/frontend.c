@@ -13,9 +13,8 @@
 
 #include "vhost/base/clock.h"
 #include "vhost/base/util.h"
+#include "vhost/frontend/messages.h"
 #include "vhost/wire/endpoint.h"
-
-#define REPLY_FLAGS (VU_VERSION | VU_FLAG_REPLY)
 
 int fe_adopt(struct fe *fe, int sock)
 {
@@ -166,7 +165,6 @@ int fe_send_bytes(struct fe *fe, const void *bytes, size_t len, const int *fds, 
 
 int fe_await_reply(struct fe *fe, uint32_t request, uint32_t reply_bytes, unsigned max_fds)
 {
-	const struct vu_msg *msg = &fe->rx.msg;
 	uint64_t deadline_ns = fe_deadline(fe);
 	int ret;
 
@@ -180,11 +178,8 @@ int fe_await_reply(struct fe *fe, uint32_t request, uint32_t reply_bytes, unsign
 	}
 	if (ret < 0)
 		return fe_lost(fe, ret);
-	if (msg->hdr.request != request || msg->hdr.flags != REPLY_FLAGS || msg->num_fds > max_fds)
-		return fe_lost(fe, -EPROTO);
-	if (msg->hdr.size == 0 && reply_bytes)
-		return -EREMOTEIO;
-	return msg->hdr.size == reply_bytes ? 0 : fe_lost(fe, -EPROTO);
+	ret = fe_check_reply(&fe->rx.msg, request, reply_bytes, max_fds);
+	return ret == -EPROTO ? fe_lost(fe, ret) : ret;
 }
 
 int fe_query(struct fe *fe, struct vu_msg *msg, uint32_t reply_bytes, unsigned max_fds)

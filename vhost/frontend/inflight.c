@@ -10,19 +10,9 @@
 
 #include "vhost/base/util.h"
 #include "vhost/frontend/frontend.h"
+#include "vhost/frontend/messages.h"
 
 #define EMPTY ((struct fe_inflight){.fd = -1})
-
-/* plausible - does the reply answer what was asked, with numbers that can be used? */
-static bool plausible(const struct vu_inflight *asked, const struct vu_msg *reply)
-{
-	const struct vu_inflight *got = &reply->payload.inflight;
-	uint64_t end;
-
-	return reply->num_fds == 1 && got->num_queues && got->num_queues == asked->num_queues &&
-	       got->queue_size == asked->queue_size && got->mmap_size % got->num_queues == 0 &&
-	       !add_overflows(got->mmap_offset, got->mmap_size, &end) && end <= INT64_MAX;
-}
 
 /* map_region - map what @got describes of out->fd. A file that ends before the region does would
  * kill us with SIGBUS at the first look. */
@@ -55,24 +45,16 @@ int fe_get_inflight(struct fe *fe, unsigned num_queues, unsigned queue_size,
 		    struct fe_inflight *out)
 {
 	struct vu_msg *reply = &fe->rx.msg;
-	struct vu_inflight asked = {
-		.num_queues = (uint16_t)num_queues,
-		.queue_size = (uint16_t)queue_size,
-	};
 	struct vu_msg msg;
 	int ret;
 
 	*out = EMPTY;
-	vu_msg_init(&msg, VU_GET_INFLIGHT_FD);
-	msg.hdr.size = sizeof(asked);
-	msg.payload.inflight = asked;
-	ret = fe_query(fe, &msg, sizeof(asked), 1);
+	fe_msg_get_inflight(&msg, num_queues, queue_size);
+	ret = fe_query(fe, &msg, sizeof(msg.payload.inflight), 1);
+	if (!ret)
+		ret = fe_check_inflight(reply, num_queues, queue_size);
 	if (ret)
 		return ret;
-	if (!reply->payload.inflight.mmap_size)
-		return -EREMOTEIO; /* how back-ends say no without ending the session */
-	if (!plausible(&asked, reply))
-		return -EPROTO;
 	out->fd = vu_msg_take_fd(reply, 0);
 	ret = map_region(&reply->payload.inflight, out);
 	if (ret)
@@ -82,18 +64,15 @@ int fe_get_inflight(struct fe *fe, unsigned num_queues, unsigned queue_size,
 
 int fe_set_inflight(struct fe *fe, const struct fe_inflight *inflight)
 {
-	struct vu_msg msg;
-
-	vu_msg_init(&msg, VU_SET_INFLIGHT_FD);
-	msg.hdr.size = sizeof(msg.payload.inflight);
-	msg.payload.inflight = (struct vu_inflight){
+	struct vu_inflight region = {
 		.mmap_size = inflight->mmap_size,
 		.mmap_offset = inflight->mmap_offset,
 		.num_queues = inflight->num_queues,
 		.queue_size = inflight->queue_size,
 	};
-	msg.fds[0] = inflight->fd;
-	msg.num_fds = 1;
+	struct vu_msg msg;
+
+	fe_msg_set_inflight(&msg, &region, inflight->fd);
 	return fe_request(fe, &msg);
 }
 
@@ -111,11 +90,9 @@ int fe_set_log_base(struct fe *fe, int fd, uint64_t size, uint64_t offset)
 	struct vu_msg msg;
 	int ret;
 
-	vu_msg_init(&msg, VU_SET_LOG_BASE);
+	fe_msg_fd(&msg, VU_SET_LOG_BASE, fd);
 	msg.hdr.size = sizeof(log);
 	msg.payload.log = log;
-	msg.fds[0] = fd;
-	msg.num_fds = 1;
 	ret = fe_query(fe, &msg, sizeof(log), 0);
 	if (ret)
 		return ret;
@@ -126,8 +103,6 @@ int fe_set_log_fd(struct fe *fe, int fd)
 {
 	struct vu_msg msg;
 
-	vu_msg_init(&msg, VU_SET_LOG_FD);
-	msg.fds[0] = fd;
-	msg.num_fds = 1;
+	fe_msg_fd(&msg, VU_SET_LOG_FD, fd);
 	return fe_request(fe, &msg);
 }

@@ -16,7 +16,7 @@
 #include "vhost/base/util.h"
 
 #define SMALL_PAGE_BYTES 4096u
-#define HUGE_PAGE_BYTES  (2u << 20)
+#define HUGE_PAGE_BYTES  (2ull << 20)
 
 void fe_memory_init(struct fe_memory *mem)
 {
@@ -86,6 +86,33 @@ static int memory_reserve(struct fe_memory *mem)
 	return 0;
 }
 
+/* region_map - at a multiple of 2 MiB, so that the kernel may map large pages wherever it has them;
+ * mmap(2) itself sees to it only where the memory is of huge pages. */
+static int region_map(struct fe_region *region)
+{
+	uint64_t room;
+	uint8_t *base, *host;
+
+	if (add_overflows(region->size, HUGE_PAGE_BYTES, &room))
+		return -ENOMEM;
+	base = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED)
+		return -errno;
+	host = (uint8_t *)align_up((uintptr_t)base, HUGE_PAGE_BYTES);
+	if (mmap(host, region->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, region->fd,
+		 0) == MAP_FAILED) {
+		int ret = -errno;
+
+		munmap(base, room);
+		return ret;
+	}
+	if (host > base)
+		munmap(base, (size_t)(host - base));
+	munmap(host + region->size, (size_t)(base + room - (host + region->size)));
+	region->host = host;
+	return 0;
+}
+
 int fe_memory_add(struct fe_memory *mem, uint64_t gpa, uint64_t size, bool huge)
 {
 	struct fe_region region = {
@@ -93,7 +120,6 @@ int fe_memory_add(struct fe_memory *mem, uint64_t gpa, uint64_t size, bool huge)
 		.page_bytes = huge ? HUGE_PAGE_BYTES : SMALL_PAGE_BYTES,
 	};
 	uint64_t end;
-	void *host;
 	int ret;
 
 	if (!size || size % region.page_bytes || size > INT64_MAX)
@@ -109,14 +135,12 @@ int fe_memory_add(struct fe_memory *mem, uint64_t gpa, uint64_t size, bool huge)
 	region.fd = region_open(size, huge);
 	if (region.fd < 0)
 		return region.fd;
-	host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, region.fd, 0);
-	if (host == MAP_FAILED) {
-		ret = -errno;
+	ret = region_map(&region);
+	if (ret) {
 		close_fd(&region.fd);
 		return ret;
 	}
-	region.host = host;
-	region.gpa = gpa == FE_GPA_IDENTITY ? (uintptr_t)host : gpa;
+	region.gpa = gpa == FE_GPA_IDENTITY ? (uintptr_t)region.host : gpa;
 	if (gpa == FE_GPA_IDENTITY && !gpa_free(mem, region.gpa, size)) {
 		region_free(&region);
 		return -EEXIST;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * requests.c - a function for each request: fill in the payload, send, check what comes back.
+ * requests.c - a function for each request: build it (messages.c), send, check what comes back.
  * Beside L1 (front-end). The thread that owns the session.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "vhost/base/util.h"
 #include "vhost/frontend/frontend.h"
+#include "vhost/frontend/messages.h"
 
 static int get_u64(struct fe *fe, uint32_t request, uint64_t *value)
 {
@@ -25,9 +25,7 @@ static int set_u64(struct fe *fe, uint32_t request, uint64_t value)
 {
 	struct vu_msg msg;
 
-	vu_msg_init(&msg, request);
-	msg.hdr.size = sizeof(value);
-	msg.payload.u64 = value;
+	fe_msg_u64(&msg, request, value);
 	return fe_request(fe, &msg);
 }
 
@@ -43,9 +41,7 @@ static int set_state(struct fe *fe, uint32_t request, unsigned index, uint32_t n
 {
 	struct vu_msg msg;
 
-	vu_msg_init(&msg, request);
-	msg.hdr.size = sizeof(msg.payload.state);
-	msg.payload.state = (struct vu_vring_state){.index = index, .num = num};
+	fe_msg_state(&msg, request, index, num);
 	return fe_request(fe, &msg);
 }
 
@@ -53,13 +49,7 @@ static int set_vring_fd(struct fe *fe, uint32_t request, unsigned index, int fd)
 {
 	struct vu_msg msg;
 
-	vu_msg_init(&msg, request);
-	msg.hdr.size = sizeof(msg.payload.u64);
-	msg.payload.u64 = fd >= 0 ? index : index | VU_VRING_NO_FD;
-	if (fd >= 0) {
-		msg.fds[0] = fd;
-		msg.num_fds = 1;
-	}
+	fe_msg_vring_fd(&msg, request, index, fd);
 	return fe_request(fe, &msg);
 }
 
@@ -181,48 +171,27 @@ int fe_get_max_mem_slots(struct fe *fe, uint64_t *slots)
 int fe_set_mem_table(struct fe *fe, const struct fe_memory *mem)
 {
 	struct vu_msg msg;
-	unsigned i;
+	int ret = fe_msg_mem_table(&msg, mem);
 
-	if (mem->num_regions > VU_MAX_TABLE_SLOTS)
-		return -E2BIG;
-	vu_msg_init(&msg, VU_SET_MEM_TABLE);
-	msg.hdr.size = (uint32_t)(offsetof(struct vu_mem_table, regions) +
-				  mem->num_regions * sizeof(struct vu_region));
-	msg.payload.mem.num_regions = mem->num_regions;
-	msg.payload.mem.padding = 0;
-	msg.num_fds = mem->num_regions;
-	for (i = 0; i < mem->num_regions; i++) {
-		msg.payload.mem.regions[i] = fe_memory_describe(mem, i);
-		msg.fds[i] = mem->regions[i].fd;
-	}
-	return fe_request(fe, &msg);
+	return ret ? ret : fe_request(fe, &msg);
 }
 
-static void single_region(struct vu_msg *msg, uint32_t request, const struct fe_memory *mem,
-			  unsigned index)
+static int set_region(struct fe *fe, uint32_t request, const struct fe_memory *mem, unsigned index)
 {
-	vu_msg_init(msg, request);
-	msg->hdr.size = sizeof(msg->payload.region);
-	msg->payload.region.padding = 0;
-	msg->payload.region.region = fe_memory_describe(mem, index);
+	struct vu_msg msg;
+
+	fe_msg_region(&msg, request, mem, index);
+	return fe_request(fe, &msg);
 }
 
 int fe_add_region(struct fe *fe, const struct fe_memory *mem, unsigned index)
 {
-	struct vu_msg msg;
-
-	single_region(&msg, VU_ADD_MEM_REG, mem, index);
-	msg.fds[0] = mem->regions[index].fd;
-	msg.num_fds = 1;
-	return fe_request(fe, &msg);
+	return set_region(fe, VU_ADD_MEM_REG, mem, index);
 }
 
 int fe_remove_region(struct fe *fe, const struct fe_memory *mem, unsigned index)
 {
-	struct vu_msg msg;
-
-	single_region(&msg, VU_REM_MEM_REG, mem, index);
-	return fe_request(fe, &msg);
+	return set_region(fe, VU_REM_MEM_REG, mem, index);
 }
 
 int fe_share_memory(struct fe *fe, const struct fe_memory *mem)
@@ -254,10 +223,7 @@ int fe_set_vring_addr(struct fe *fe, unsigned index, const struct vu_vring_addr 
 {
 	struct vu_msg msg;
 
-	vu_msg_init(&msg, VU_SET_VRING_ADDR);
-	msg.hdr.size = sizeof(msg.payload.addr);
-	msg.payload.addr = *addr;
-	msg.payload.addr.index = index;
+	fe_msg_vring_addr(&msg, index, addr);
 	return fe_request(fe, &msg);
 }
 
@@ -288,20 +254,16 @@ int fe_vring_kick(struct fe *fe, unsigned index)
 
 int fe_get_vring_base(struct fe *fe, unsigned index, uint32_t *base)
 {
-	const struct vu_vring_state *state = &fe->rx.msg.payload.state;
 	struct vu_msg msg;
 	int ret;
 
-	vu_msg_init(&msg, VU_GET_VRING_BASE);
-	msg.hdr.size = sizeof(msg.payload.state);
-	msg.payload.state = (struct vu_vring_state){.index = index};
+	fe_msg_state(&msg, VU_GET_VRING_BASE, index, 0);
 	ret = fe_query(fe, &msg, sizeof(msg.payload.state), 0);
-	if (ret)
-		return ret;
-	if (state->index != index)
-		return -EPROTO;
-	*base = state->num;
-	return 0;
+	if (!ret)
+		ret = fe_check_vring_base(&fe->rx.msg, index);
+	if (!ret)
+		*base = fe->rx.msg.payload.state.num;
+	return ret;
 }
 
 int fe_ring_start(struct fe *fe, unsigned index, const struct fe_ring *ring)
@@ -343,42 +305,24 @@ int fe_ring_stop(struct fe *fe, unsigned index, const struct fe_ring *ring)
 	return -EPROTO;
 }
 
-static void config_msg(struct vu_msg *msg, uint32_t request, uint32_t offset, uint32_t size,
-		       uint32_t flags)
-{
-	vu_msg_init(msg, request);
-	msg->hdr.size = VU_CONFIG_HEADER_BYTES + size;
-	memset(&msg->payload.config, 0, msg->hdr.size);
-	msg->payload.config.offset = offset;
-	msg->payload.config.size = size;
-	msg->payload.config.flags = flags;
-}
-
 int fe_get_config(struct fe *fe, uint32_t offset, uint32_t size, void *data)
 {
-	const struct vu_config *got = &fe->rx.msg.payload.config;
 	struct vu_msg msg;
-	int ret;
+	int ret = fe_msg_config(&msg, offset, size, 0, NULL);
 
-	if (size > VU_MAX_CONFIG)
-		return -EINVAL;
-	config_msg(&msg, VU_GET_CONFIG, offset, size, 0);
-	ret = fe_query(fe, &msg, msg.hdr.size, 0);
-	if (ret)
-		return ret;
-	if (got->offset != offset || got->size != size)
-		return -EPROTO;
-	memcpy(data, got->data, size);
-	return 0;
+	if (!ret)
+		ret = fe_query(fe, &msg, msg.hdr.size, 0);
+	if (!ret)
+		ret = fe_check_config(&fe->rx.msg, offset, size);
+	if (!ret)
+		memcpy(data, fe->rx.msg.payload.config.data, size);
+	return ret;
 }
 
 int fe_set_config(struct fe *fe, uint32_t offset, uint32_t size, uint32_t flags, const void *data)
 {
 	struct vu_msg msg;
+	int ret = fe_msg_config(&msg, offset, size, flags, data);
 
-	if (size > VU_MAX_CONFIG)
-		return -EINVAL;
-	config_msg(&msg, VU_SET_CONFIG, offset, size, flags);
-	memcpy(msg.payload.config.data, data, size);
-	return fe_request(fe, &msg);
+	return ret ? ret : fe_request(fe, &msg);
 }

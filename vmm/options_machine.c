@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * options_machine.c - --memory and --smp. VMM, start-up.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vhost/base/log.h"
+#include "vhost/base/option.h"
+#include "vhost/base/parse.h"
+#include "vmm/options_part.h"
+
+#define PAGE_BYTES     4096ull
+#define HUGEPAGE_BYTES (2ull << 20)
+#define MIN_RAM_BYTES  (2ull << 20) /* the first MiB is for tables, the kernel lies behind it */
+#define MAX_RAM_BYTES  (16ull << 40)
+#define MAX_NODE       1023 /* of Linux, CONFIG_NODES_SHIFT 10 */
+
+static void set_size(struct ram_options *ram, const char *text)
+{
+	uint64_t size;
+
+	if (parse_size(text, &size) < 0 || size < MIN_RAM_BYTES || size > MAX_RAM_BYTES)
+		fatal("--memory=%s: must be a size from 2M to 16T, such as 512M", text);
+	ram->size = size;
+}
+
+static void check_pages(const struct ram_options *ram)
+{
+	if (ram->hugepages && ram->size % HUGEPAGE_BYTES)
+		fatal("--memory: with hugepages=on the size must be a multiple of 2M, not %llu "
+		      "bytes",
+		      (unsigned long long)ram->size);
+	if (ram->size % PAGE_BYTES)
+		fatal("--memory: the size must be a multiple of 4K, not %llu bytes",
+		      (unsigned long long)ram->size);
+}
+
+void options_parse_memory(struct ram_options *ram, const char *text)
+{
+	char *copy = strdup(text), *cursor = copy;
+	char *key, *value;
+
+	if (!copy)
+		fatal("out of memory");
+	/* What is not said a second time does not stay from the first. */
+	ram->size = 0;
+	ram->hugepages = ram->prealloc = false;
+	ram->numa_node = -1;
+	while (parse_keyval(&cursor, &key, &value)) {
+		if (!value && !ram->size)
+			set_size(ram, key);
+		else if (!value)
+			usage_error("--memory %s needs a value: %s=...", key, key);
+		else if (!strcmp(key, "size"))
+			set_size(ram, value);
+		else if (!strcmp(key, "hugepages"))
+			ram->hugepages = option_on_off("--memory hugepages", value);
+		else if (!strcmp(key, "prealloc"))
+			ram->prealloc = option_on_off("--memory prealloc", value);
+		else if (!strcmp(key, "numa-node"))
+			ram->numa_node =
+				(int)option_number("--memory numa-node", value, 0, MAX_NODE);
+		else
+			usage_error("--memory has no key '%s'; it has size, hugepages, numa-node, "
+				    "prealloc",
+				    key);
+	}
+	if (!ram->size)
+		usage_error("--memory=%s: how much? --memory=SIZE[,KEY=VALUE]...", text);
+	check_pages(ram);
+	free(copy);
+}
+
+/* complete - what was not given: no threads, one socket, and as many cores as that takes; where the
+ * cores are given, as many sockets; where both are, as many threads. 0 stands for not given. */
+static void complete(struct topology *t)
+{
+	if (!t->num_vcpus) {
+		t->sockets = t->sockets ? t->sockets : 1;
+		t->cores = t->cores ? t->cores : 1;
+		t->threads = t->threads ? t->threads : 1;
+		t->num_vcpus = t->sockets * t->cores * t->threads;
+		return;
+	}
+	if (!t->threads)
+		t->threads = t->sockets && t->cores ? t->num_vcpus / (t->sockets * t->cores) : 1;
+	if (!t->sockets)
+		t->sockets = t->cores ? t->num_vcpus / (t->cores * t->threads) : 1;
+	if (!t->cores)
+		t->cores = t->num_vcpus / (t->sockets * t->threads);
+}
+
+/* What does not divide leaves a factor 0 or a product too small. */
+static void check_topology(const struct topology *given, const struct topology *t, const char *text)
+{
+	bool derived = !given->sockets || !given->cores || !given->threads;
+
+	if (t->num_vcpus > VMM_MAX_VCPUS)
+		fatal("--smp=%s: %u vCPUs, and at most %d are possible", text, t->num_vcpus,
+		      VMM_MAX_VCPUS);
+	if (t->sockets * t->cores * t->threads == t->num_vcpus)
+		return;
+	if (derived)
+		fatal("--smp=%s: %u vCPUs cannot be shared out evenly; sockets * cores * threads "
+		      "must be their number",
+		      text, t->num_vcpus);
+	fatal("--smp=%s: %u sockets * %u cores * %u threads are %u vCPUs, not %u", text, t->sockets,
+	      t->cores, t->threads, t->sockets * t->cores * t->threads, t->num_vcpus);
+}
+
+void options_parse_smp(struct topology *topology, const char *text)
+{
+	char *copy = strdup(text), *cursor = copy;
+	char *key, *value;
+	struct topology t = {0}, given;
+
+	if (!copy)
+		fatal("out of memory");
+	while (parse_keyval(&cursor, &key, &value)) {
+		if (!value && !t.num_vcpus)
+			t.num_vcpus = (unsigned)option_number("--smp", key, 1, VMM_MAX_VCPUS);
+		else if (!value)
+			usage_error("--smp %s needs a value: %s=...", key, key);
+		else if (!strcmp(key, "cpus"))
+			t.num_vcpus =
+				(unsigned)option_number("--smp cpus", value, 1, VMM_MAX_VCPUS);
+		else if (!strcmp(key, "sockets"))
+			t.sockets =
+				(unsigned)option_number("--smp sockets", value, 1, VMM_MAX_VCPUS);
+		else if (!strcmp(key, "cores"))
+			t.cores = (unsigned)option_number("--smp cores", value, 1, VMM_MAX_VCPUS);
+		else if (!strcmp(key, "threads"))
+			t.threads =
+				(unsigned)option_number("--smp threads", value, 1, VMM_MAX_VCPUS);
+		else
+			usage_error("--smp has no key '%s'; it has cpus, sockets, cores, threads",
+				    key);
+	}
+	if (!t.num_vcpus && !t.sockets && !t.cores && !t.threads)
+		usage_error("--smp=%s: how many? --smp=N[,KEY=VALUE]...", text);
+	given = t;
+	complete(&t);
+	check_topology(&given, &t, text);
+	*topology = t;
+	free(copy);
+}
