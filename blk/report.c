@@ -98,13 +98,14 @@ static json_t *disk_json(struct blk_disk *disk)
 {
 	const struct blk_image *image = &disk->image;
 
-	return json_pack("{s:s, s:s, s:s, s:s?, s:I, s:b, s:b, s:s, s:b, s:i, s:o}", "name",
-			 disk->name, "file", disk->opt->image.file, "backend", image->backend->kind,
-			 "socket", disk->opt->socket_path, "capacity_bytes",
-			 (json_int_t)image->capacity_bytes, "read_only", image->read_only, "direct",
-			 image->direct, "cache", disk->writeback ? "writeback" : "writethrough",
-			 "connected", vu_device_connected(&disk->dev), "block_bytes",
-			 (int)image->block_bytes, "queues", queues_json(disk));
+	return json_pack("{s:s, s:o, s:s, s:o, s:I, s:b, s:b, s:s, s:b, s:i, s:o}", "name",
+			 disk->name, "file", rpc_text(disk->opt->image.file), "backend",
+			 image->backend->kind, "socket", rpc_text(disk->opt->socket_path),
+			 "capacity_bytes", (json_int_t)image->capacity_bytes, "read_only",
+			 image->read_only, "direct", image->direct, "cache",
+			 disk->writeback ? "writeback" : "writethrough", "connected",
+			 vu_device_connected(&disk->dev), "block_bytes", (int)image->block_bytes,
+			 "queues", queues_json(disk));
 }
 
 static int report_stats(void *ctx, const json_t *params, json_t **result, struct rpc_error *error)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -14,6 +15,7 @@
 #include <sys/time.h>
 
 #include "tests/unit/support.h"
+#include "vhost/base/clock.h"
 #include "vhost/base/util.h"
 #include "vhost/wire/codec.h"
 
@@ -343,6 +345,61 @@ START_TEST(fds_after_the_first_byte_are_refused_and_closed)
 }
 END_TEST
 
+/* lingering - a socket whose close(2) waits for data to be sent that never will be. @reader: its peer. */
+static int lingering(int *reader)
+{
+	const struct linger linger = {.l_onoff = 1, .l_linger = 20};
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(addr);
+	static char bytes[65536];
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	*reader = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(*reader, 0);
+	close_fd(&listener);
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	return fd;
+}
+
+/* In a message, one of too many, behind the first byte, and never read. */
+START_TEST(no_fd_of_the_peers_is_waited_for)
+{
+	static const struct shape shape = {VU_SET_MEM_TABLE, 0, MEM(1), 0};
+	uint64_t start;
+	int reader;
+
+	build(&shape);
+	out.fds[0] = lingering(&reader);
+	out.num_fds = 1;
+	if (_i == 2) {
+		send_raw(0, 5, 0);
+		ck_assert_int_eq(vu_receive(pair[1], &rx), 0);
+	}
+	send_raw(_i == 2 ? 5 : 0, HEADER_BYTES + out.hdr.size, _i == 1 ? VU_MAX_FDS + 1 : 1);
+	close(out.fds[0]); /* not the last copy */
+	out.num_fds = 0;
+	start = clock_ns();
+	if (_i == 0)
+		ck_assert_int_eq(vu_receive(pair[1], &rx), 1);
+	else if (_i < 3)
+		ck_assert_int_lt(vu_receive(pair[1], &rx), 0);
+	vu_receiver_reset(&rx);
+	vu_hang_up(&pair[1]);
+	ck_assert_uint_lt(clock_ns() - start, 2000000000);
+	ck_assert_int_eq(pair[1], -1);
+	close_fd(&reader);
+	ck_assert_uint_eq(open_fds(), fds_before - 1);
+}
+END_TEST
+
 START_TEST(wrong_version_is_refused)
 {
 	static const uint32_t flags[] = {0, 2, 3, VU_FLAG_NEED_REPLY, 0xfffffffe};
@@ -566,6 +623,7 @@ int main(void)
 	tcase_add_loop_test(tc, too_many_fds_are_refused_and_closed, 0, 3);
 	tcase_add_test(tc, control_data_cut_short_is_refused_and_closed);
 	tcase_add_loop_test(tc, fds_after_the_first_byte_are_refused_and_closed, 0, 5);
+	tcase_add_loop_test(tc, no_fd_of_the_peers_is_waited_for, 0, 4);
 	tcase_add_loop_test(tc, wrong_version_is_refused, 0, 5);
 	tcase_add_loop_test(tc, oversize_is_refused, 0, 4);
 	tcase_add_test(tc, an_error_of_the_socket_is_passed_on);

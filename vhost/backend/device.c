@@ -17,7 +17,7 @@ static void on_connect(struct endpoint *ep, int sock)
 	if (!rc)
 		return;
 	log_error(dev->name, "cannot serve the front-end: %s", strerror(-rc));
-	close_fd(&sock);
+	vu_hang_up(&sock);
 	endpoint_resume(ep);
 }
 

@@ -85,7 +85,7 @@ static void finish(struct mail *mail)
 	dev->session = NULL;
 	if (dev->ops->disconnected)
 		dev->ops->disconnected(dev);
-	close_fd(&sock);
+	vu_hang_up(&sock);
 	if (!dev->closing) {
 		endpoint_resume(&dev->endpoint);
 		return;

@@ -13,6 +13,24 @@
 
 #include "vhost/base/log.h"
 
+json_t *rpc_text(const char *text)
+{
+	json_t *json = json_string(text);
+	char *ascii;
+
+	if (json || !text)
+		return json ? json : json_null();
+	ascii = strdup(text);
+	if (!ascii)
+		return NULL;
+	for (char *p = ascii; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	json = json_string(ascii);
+	free(ascii);
+	return json;
+}
+
 int rpc_fail(struct rpc_error *error, int code, const char *fmt, ...)
 {
 	va_list args;
@@ -92,28 +110,11 @@ static int output_json(struct rpc_output *out, json_t *response)
 	return rc;
 }
 
-/* A message can quote the client, cut anywhere: what is no UTF-8 goes out as question marks. */
-static json_t *message_json(const char *message)
-{
-	char ascii[sizeof(((struct rpc_error *)NULL)->message)];
-	json_t *json = json_string(message);
-	size_t n;
-
-	if (json)
-		return json;
-	for (n = 0; message[n] && n < sizeof(ascii); n++) {
-		ascii[n] = '?';
-		if (message[n] >= ' ' && message[n] <= '~')
-			ascii[n] = message[n];
-	}
-	return json_stringn(ascii, n);
-}
-
 /* @id is borrowed; NULL stands for null, which is what an unreadable id is answered with. */
 static json_t *error_response(const json_t *id, int code, const char *message)
 {
 	return json_pack("{s:s, s:O, s:{s:i, s:o}}", "jsonrpc", "2.0", "id", id ? id : json_null(),
-			 "error", "code", code, "message", message_json(message));
+			 "error", "code", code, "message", rpc_text(message));
 }
 
 static const char *code_text(int code)

@@ -81,6 +81,11 @@ void rpc_server_destroy(struct rpc_server *server);
 /* rpc_fail - word an error. Return: @code, so that a handler can return rpc_fail(...). */
 int rpc_fail(struct rpc_error *error, int code, const char *fmt, ...) printf_like(3, 4);
 
+/* rpc_text - @text, which may quote a client, a path or a command line, as a string: JSON has no place
+ * for what is no UTF-8, so that goes out as question marks, and with it all that is not ASCII.
+ * Return: a new string, null for NULL, or NULL (no memory). */
+json_t *rpc_text(const char *text);
+
 /*
  * rpc_unpack - take parameters apart with json_unpack(3)'s format; names that @fmt does not
  * know, missing ones and wrong types are errors. Strings stay @params' own.

@@ -17,9 +17,11 @@
 
 #include "vhost/base/util.h"
 
-#define TURN 32 /* replies, or requests of the channel, in one turn of the loop */
+#define TURN 32 /* replies in one turn of the loop */
 
-#define CHANNEL_REST_MS 10 /* after a turn that did not empty the channel */
+/* Requests sent and not done. Were it any number, we could be at sending so long that there is no room
+ * left for the replies, and a back-end does not wait for one that takes none: it hangs up. */
+#define WINDOW 64
 
 /* A request, from when it is queued until it is done. Behind it the payload. */
 struct call {
@@ -52,13 +54,16 @@ void fe_pipeline_init(struct fe_pipeline *p, struct loop *loop, const struct fe_
 
 static struct call *oldest(const struct fe_pipeline *p)
 {
-	return list_empty(&p->calls) ? NULL : list_entry(p->calls.next, struct call, node);
+	if (list_empty(&p->calls))
+		return NULL;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is freed has been taken off the list */
+	return list_entry(p->calls.next, struct call, node);
 }
 
 static void close_call_fds(struct call *call)
 {
 	for (unsigned i = 0; i < call->num_fds; i++)
-		close_fd(&call->fds[i]);
+		vu_close_received(&call->fds[i]); /* it may be the in-flight region */
 	call->num_fds = 0;
 }
 
@@ -70,30 +75,20 @@ static void free_call(struct call *call)
 	free(call);
 }
 
-static void close_channel(struct fe_pipeline *p)
-{
-	if (p->channel_fd < 0)
-		return;
-	loop_timer_cancel(p->loop, &p->channel_timer);
-	loop_watch_del(p->loop, &p->channel_watch);
-	vu_receiver_reset(&p->channel_rx);
-	close_fd(&p->channel_fd);
-}
-
 void fe_pipeline_close(struct fe_pipeline *p)
 {
-	struct call *call;
+	struct list *pos, *next;
 
 	if (p->sock < 0)
 		return;
-	close_channel(p);
+	fe_pipeline_close_channel(p);
 	loop_timer_cancel(p->loop, &p->timer);
 	loop_watch_del(p->loop, &p->watch);
 	vu_receiver_reset(&p->rx);
-	while ((call = oldest(p)))
-		free_call(call);
+	list_for_each_safe (pos, next, &p->calls)
+		free_call(list_entry(pos, struct call, node));
 	p->num_sent = 0;
-	close_fd(&p->sock);
+	vu_hang_up(&p->sock);
 }
 
 void fe_pipeline_fail(struct fe_pipeline *p, const char *reason)
@@ -196,12 +191,20 @@ static struct call *first_unsent(const struct fe_pipeline *p)
 	return node == &p->calls ? NULL : list_entry(node, struct call, node);
 }
 
+/* watch_socket - is there something to send, and may it be? */
+static void watch_socket(struct fe_pipeline *p)
+{
+	bool out = p->num_sent < WINDOW && first_unsent(p);
+
+	loop_watch_events(p->loop, &p->watch, out ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
 /* flush - send what the socket takes. */
 static void flush(struct fe_pipeline *p)
 {
 	struct call *call = first_unsent(p);
 
-	while (call) {
+	while (call && p->num_sent < WINDOW) {
 		struct list *next = call->node.next;
 		int ret = send_call(p, call);
 
@@ -215,8 +218,8 @@ static void flush(struct fe_pipeline *p)
 		p->num_sent++;
 		call = next == &p->calls ? NULL : list_entry(next, struct call, node);
 	}
-	loop_watch_events(p->loop, &p->watch, call ? EPOLLIN | EPOLLOUT : EPOLLIN);
 	finish_sent(p);
+	watch_socket(p);
 }
 
 /* dup_fds - Syscalls: fcntl(cmd=F_DUPFD_CLOEXEC) */
@@ -266,7 +269,7 @@ static void queue(struct fe_pipeline *p, struct call *call, fe_pipeline_fn fn, v
 	list_add_tail(&p->calls, &call->node);
 	if (oldest(p) == call)
 		watch_time(p);
-	loop_watch_events(p->loop, &p->watch, EPOLLIN | EPOLLOUT);
+	watch_socket(p);
 }
 
 void fe_pipeline_request(struct fe_pipeline *p, const struct vu_msg *msg, fe_pipeline_fn fn,
@@ -355,6 +358,7 @@ static void on_socket(struct loop_watch *watch, uint32_t events)
 		if (p->sock >= 0) {
 			vu_receiver_reset(&p->rx);
 			finish_sent(p);
+			watch_socket(p);
 		}
 	}
 }
@@ -374,74 +378,4 @@ int fe_pipeline_open(struct fe_pipeline *p, int sock)
 	vu_receiver_init(&p->rx);
 	vu_receiver_init(&p->channel_rx);
 	return 0;
-}
-
-/* --- the back-end channel --- */
-
-/* take_request - a whole message is in channel_rx. Return: 0, or -errno: the channel is to go. */
-static int take_request(struct fe_pipeline *p)
-{
-	struct vu_header hdr = p->channel_rx.msg.hdr;
-	bool known = hdr.request == VU_BACKEND_CONFIG_CHANGE;
-
-	vu_receiver_reset(&p->channel_rx); /* fds that came along are nobody's */
-	if (!fe_check_channel(&hdr))
-		return -EPROTO;
-	if (known && p->ops->config_change)
-		p->ops->config_change(p);
-	if (p->channel_fd < 0)
-		return -ECONNRESET; /* closed from within */
-	return fe_answer_channel(p->channel_fd, &hdr, known ? 0 : -EOPNOTSUPP);
-}
-
-static void on_channel_rested(struct loop_timer *timer)
-{
-	struct fe_pipeline *p = container_of(timer, struct fe_pipeline, channel_timer);
-
-	loop_watch_events(p->loop, &p->channel_watch, EPOLLIN);
-}
-
-static void on_channel(struct loop_watch *watch, uint32_t events)
-{
-	struct fe_pipeline *p = container_of(watch, struct fe_pipeline, channel_watch);
-
-	(void)events;
-	for (unsigned i = 0; i < TURN; i++) {
-		int ret = vu_receive(p->channel_fd, &p->channel_rx);
-
-		if (ret == 0)
-			return;
-		if (ret > 0)
-			ret = take_request(p);
-		if (ret < 0) {
-			close_channel(p);
-			return;
-		}
-	}
-	loop_watch_events(p->loop, watch, 0);
-	loop_timer_set(p->loop, &p->channel_timer, CHANNEL_REST_MS, on_channel_rested);
-}
-
-/* Syscalls: socketpair, fcntl(cmd=F_SETFL) */
-int fe_pipeline_open_channel(struct fe_pipeline *p, fe_pipeline_fn fn, void *arg)
-{
-	struct vu_msg msg;
-	int pair[2], ret;
-
-	close_channel(p);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-		return -errno;
-	/* Ours must not block; the back-end decides about its own end. */
-	ret = fcntl(pair[0], F_SETFL, O_RDWR | O_NONBLOCK) < 0 ? -errno : 0;
-	if (ret == 0)
-		ret = loop_watch_add(p->loop, &p->channel_watch, pair[0], EPOLLIN, on_channel);
-	if (ret == 0) {
-		p->channel_fd = pair[0];
-		fe_msg_fd(&msg, VU_SET_BACKEND_REQ_FD, pair[1]);
-		fe_pipeline_request(p, &msg, fn, arg);
-	} else {
-		close_fd(&pair[0]);
-	}
-	close_fd(&pair[1]);
-	return ret;
 }

@@ -106,4 +106,7 @@ void fe_pipeline_query(struct fe_pipeline *p, const struct vu_msg *msg, uint32_t
  */
 int fe_pipeline_open_channel(struct fe_pipeline *p, fe_pipeline_fn fn, void *arg);
 
+/* fe_pipeline_close_channel - our end only. Harmless when closed; fe_pipeline_close() does it, too. */
+void fe_pipeline_close_channel(struct fe_pipeline *p);
+
 #endif

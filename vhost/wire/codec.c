@@ -16,13 +16,19 @@
 
 #define HEADER_BYTES sizeof(struct vu_header)
 
+#define MAX_RECEIVED 253 /* fds that one recvmsg(2) can bring (SCM_MAX_FD) */
+
 /* Room for the fds of one message, aligned as a control message must be. */
 union fd_control {
 	struct cmsghdr align;
 	char bytes[CMSG_SPACE(sizeof(int) * VU_MAX_FDS)];
 };
-/* Not for one more: were there padding, the kernel would use it. */
-static_assert(sizeof(union fd_control) == CMSG_LEN(sizeof(int) * VU_MAX_FDS), "exact room");
+
+/* Room for all that can come: what there is no room for, the kernel closes, and waits for. */
+union received_control {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(sizeof(int) * MAX_RECEIVED)];
+};
 
 void vu_msg_init(struct vu_msg *msg, uint32_t request)
 {
@@ -43,10 +49,22 @@ int vu_msg_take_fd(struct vu_msg *msg, unsigned i)
 	return fd;
 }
 
+/* Syscalls: setsockopt(level=SOL_SOCKET, optname=SO_LINGER) */
+void vu_close_received(int *fd)
+{
+	static const struct linger none;
+	int saved = errno;
+
+	/* What is no socket does not linger. */
+	if (*fd >= 0 && setsockopt(*fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) < 0)
+		errno = saved;
+	close_fd(fd);
+}
+
 void vu_msg_close_fds(struct vu_msg *msg)
 {
 	for (unsigned i = 0; i < msg->num_fds; i++)
-		close_fd(&msg->fds[i]);
+		vu_close_received(&msg->fds[i]);
 	msg->num_fds = 0;
 }
 
@@ -61,16 +79,53 @@ void vu_receiver_reset(struct vu_receiver *rx)
 	rx->received = 0;
 }
 
-/* collect_fds - move the fds of @mh into @msg; there is room for as many as @mh can hold. */
-static void collect_fds(struct vu_msg *msg, struct msghdr *mh)
+/* collect_fds - move the fds of @mh into @msg, if it may have as many; else they are closed.
+ * @msg: NULL, it may have none. Return: false, they were closed. */
+static bool collect_fds(struct vu_msg *msg, struct msghdr *mh)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
+		unsigned n = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		int fds[MAX_RECEIVED];
+
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		/* The kernel puts all fds into one control message. */
-		msg->num_fds = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		memcpy(msg->fds, CMSG_DATA(c), msg->num_fds * sizeof(int));
+		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
+		if (msg && n <= VU_MAX_FDS) {
+			msg->num_fds = n;
+			memcpy(msg->fds, fds, n * sizeof(int));
+			continue;
+		}
+		for (unsigned i = 0; i < n; i++)
+			vu_close_received(&fds[i]);
+		return false;
 	}
+	return true;
+}
+
+/* What is not read goes with the socket, and the kernel would wait for it.
+ * Syscalls: shutdown, recvmsg */
+void vu_hang_up(int *sock)
+{
+	union received_control control;
+	char bytes[256];
+	ssize_t n;
+
+	if (*sock < 0)
+		return;
+	shutdown(*sock, SHUT_RDWR); /* nothing more can come */
+	do {
+		struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+		struct msghdr mh = {.msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = &control,
+				    .msg_controllen = sizeof(control)};
+
+		n = recvmsg(*sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		if (n >= 0)
+			collect_fds(NULL, &mh);
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	close_fd(sock);
 }
 
 /*
@@ -80,25 +135,23 @@ static void collect_fds(struct vu_msg *msg, struct msghdr *mh)
  */
 static int read_some(int sock, struct vu_receiver *rx, void *buf, size_t len)
 {
-	union fd_control control;
+	union received_control control;
 	struct iovec iov = {.iov_base = buf, .iov_len = len};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
-	bool first = rx->received == 0;
+	struct msghdr mh = {.msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control)};
+	bool first = rx->received == 0; /* only the first bytes may bring fds */
+	bool whole;
 	ssize_t n;
 
-	/* Only the first bytes may bring fds. Later reads leave no room for any: the kernel then
-	 * drops what comes and says so by MSG_CTRUNC. */
-	if (first) {
-		mh.msg_control = &control;
-		mh.msg_controllen = sizeof(control);
-	}
 	do
 		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
-	collect_fds(&rx->msg, &mh);
-	if (mh.msg_flags & MSG_CTRUNC)
+	whole = collect_fds(first ? &rx->msg : NULL, &mh);
+	if (!whole || mh.msg_flags & MSG_CTRUNC)
 		return first ? -EMSGSIZE : -EBADMSG;
 	if (n == 0)
 		return -ECONNRESET;

@@ -25,6 +25,16 @@ void vu_msg_init(struct vu_msg *msg, uint32_t request);
 /* vu_msg_take_fd - move fd @i out of the message. Return: the fd, now the caller's, or -1. */
 int vu_msg_take_fd(struct vu_msg *msg, unsigned i);
 
+/*
+ * vu_close_received - close *@fd, which came from a peer, and mark it closed (-1), without waiting:
+ * close(2) of a socket waits for its data to be sent if SO_LINGER says so, and the peer can set that
+ * and leave us the last copy. Not helped is a file whose file system waits in close(2) (FUSE).
+ */
+void vu_close_received(int *fd);
+
+/* vu_hang_up - close *@sock, a connected socket, by the same rule for fds in messages not read. */
+void vu_hang_up(int *sock);
+
 /* vu_msg_close_fds - close every fd still in the message. */
 void vu_msg_close_fds(struct vu_msg *msg);
 
