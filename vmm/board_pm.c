@@ -11,9 +11,11 @@
 #include "vmm/board_part.h"
 #include "vmm/memory_map.h"
 
-#define PM1_GBL     (1u << 5) /* nobody but the guest holds the global lock: never raised */
+/* Raised here is only the button. The others stick because Linux complains where they do not. */
+#define PM1_GBL     (1u << 5)
 #define PM1_PWRBTN  (1u << 8)
-#define PM1_ENABLES (PM1_GBL | PM1_PWRBTN)
+#define PM1_RTC     (1u << 10)
+#define PM1_ENABLES (PM1_GBL | PM1_PWRBTN | PM1_RTC)
 
 #define CNT_SCI_EN    (1u << 0)
 #define CNT_BM_RLD    (1u << 1)

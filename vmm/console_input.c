@@ -67,7 +67,15 @@ static size_t filter_escapes(struct console *c, uint8_t *data, size_t bytes)
 	return kept;
 }
 
-static void on_background(struct console *c);
+static void on_foreground_timer(struct loop_timer *timer);
+
+/* on_background - a read would fail again and again; look later whether the terminal is ours. */
+static void on_background(struct console *c)
+{
+	terminal_leave(&c->terminal);
+	loop_watch_del(c->loop, &c->in_watch);
+	loop_timer_set(c->loop, &c->foreground, FOREGROUND_POLL_MS, on_foreground_timer);
+}
 
 static void input_ended(struct console *c)
 {
@@ -176,15 +184,12 @@ int console_watch_input(struct console *c)
 
 /* --- the terminal --- */
 
-static void on_foreground_timer(struct loop_timer *timer);
-
 int console_use_terminal(struct console *c)
 {
 	int ret = terminal_enter(&c->terminal);
 
 	if (ret == -EAGAIN) {
-		loop_watch_del(c->loop, &c->in_watch);
-		loop_timer_set(c->loop, &c->foreground, FOREGROUND_POLL_MS, on_foreground_timer);
+		on_background(c);
 		return 0;
 	}
 	if (ret == 0 && !c->in_watch.active && c->in_fd >= 0)
@@ -199,13 +204,6 @@ static void on_foreground_timer(struct loop_timer *timer)
 
 	if (ret < 0)
 		log_warn("console", "the terminal cannot be used: %s", strerror(-ret));
-}
-
-/* on_background - somebody moved us there; a read would fail again and again. */
-static void on_background(struct console *c)
-{
-	terminal_leave(&c->terminal);
-	on_foreground_timer(&c->foreground);
 }
 
 /*

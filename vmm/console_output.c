@@ -103,7 +103,7 @@ static void on_gathered(struct loop_timer *timer)
 /* write_is_due - does a timer or a watch bring the main thread here anyway? */
 static bool write_is_due(const struct console *c)
 {
-	return c->gather.active || (c->out_watch.active && c->out_watch.events);
+	return c->gather.active || c->out_watch.events;
 }
 
 /* The first byte after a pause goes out at once; what follows it gathers. */

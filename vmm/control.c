@@ -39,8 +39,8 @@ static json_t *memory_json(const struct ram_options *ram)
 
 static json_t *kernel_json(const struct load_options *load)
 {
-	return json_pack("{s:s, s:s?, s:s}", "file", load->kernel_path, "initrd", load->initrd_path,
-			 "cmdline", load->cmdline);
+	return json_pack("{s:o, s:o, s:o}", "file", rpc_text(load->kernel_path), "initrd",
+			 rpc_text(load->initrd_path), "cmdline", rpc_text(load->cmdline));
 }
 
 static int vm_info(void *ctx, const json_t *params, json_t **result, struct rpc_error *error)
@@ -51,13 +51,14 @@ static int vm_info(void *ctx, const json_t *params, json_t **result, struct rpc_
 
 	if (rpc_unpack(params, error, "{}"))
 		return RPC_INVALID_PARAMS;
-	*result = json_pack("{s:s, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:i, s:s, s:b}", "name",
-			    "ringside-vmm", "version", RINGSIDE_VERSION, "state",
-			    vm_state_name(vm->state), "uptime_ms", number(up_ns / 1000000),
-			    "resets", number(vm->resets), "vcpus", (int)opt->topology.num_vcpus,
-			    "topology", topology_json(&opt->topology), "memory",
-			    memory_json(&opt->ram), "kernel", kernel_json(&opt->load), "devices",
-			    (int)vm->num_devices, "serial", opt->serial, "sandbox", opt->sandbox);
+	*result =
+		json_pack("{s:s, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:i, s:o, s:b}", "name",
+			  "ringside-vmm", "version", RINGSIDE_VERSION, "state",
+			  vm_state_name(vm->state), "uptime_ms", number(up_ns / 1000000), "resets",
+			  number(vm->resets), "vcpus", (int)opt->topology.num_vcpus, "topology",
+			  topology_json(&opt->topology), "memory", memory_json(&opt->ram), "kernel",
+			  kernel_json(&opt->load), "devices", (int)vm->num_devices, "serial",
+			  rpc_text(opt->serial), "sandbox", opt->sandbox);
 	return *result ? 0 : out_of_memory(error);
 }
 
@@ -124,24 +125,28 @@ static int quit_vm(void *ctx, const json_t *params, json_t **result, struct rpc_
 
 /* --- vm.stats --- */
 
-/* add_up - every number below @from to what is in the same place below @sum. */
-static void add_up(json_t *sum, json_t *from)
+/* add_numbers - those of @from to those of the same name in @sum. */
+static void add_numbers(json_t *sum, json_t *from)
 {
 	const char *key;
 	json_t *value;
 
-	json_object_foreach (from, key, value) {
-		json_t *before = json_object_get(sum, key);
+	json_object_foreach (from, key, value)
+		json_object_set_new(sum, key,
+				    json_integer(json_integer_value(json_object_get(sum, key)) +
+						 json_integer_value(value)));
+}
 
-		if (json_is_object(value)) {
-			if (!before)
-				json_object_set_new(sum, key, json_object());
-			add_up(json_object_get(sum, key), value);
-		} else if (json_is_integer(value)) {
-			json_object_set_new(sum, key,
-					    json_integer(json_integer_value(before) +
-							 json_integer_value(value)));
-		}
+/* add_groups - @from holds groups of numbers, by name, and @sum is to hold their sums. */
+static void add_groups(json_t *sum, json_t *from)
+{
+	const char *key;
+	json_t *group;
+
+	json_object_foreach (from, key, group) {
+		if (!json_object_get(sum, key))
+			json_object_set_new(sum, key, json_object());
+		add_numbers(json_object_get(sum, key), group);
 	}
 }
 
@@ -155,7 +160,7 @@ static json_t *vcpus_json(const struct vm *vm, json_t *total)
 		json_t *one = json_pack("{s:i, s:o}", "vcpu", (int)i, "cpu",
 					vcpu->cpu < 0 ? json_null() : json_integer(vcpu->cpu));
 
-		add_up(total, stats);
+		add_groups(total, stats);
 		json_object_update_new(one, stats);
 		json_array_append_new(list, one);
 	}

@@ -25,7 +25,7 @@
 #define KVM_MAJOR  10
 #define KVM_MINOR  232
 #define MAX_GROUPS 256
-#define NESTED_RIG "./demo boots one inside an emulated host instead"
+#define NESTED_RIG "tests/guest/test_vmm_nested boots one inside an emulated host"
 
 /* --- CPU and module --- */
 

@@ -88,8 +88,9 @@ void doctor_vfio(struct doctor *doctor, struct doctor_row *row)
 	doctor->has_vfio = loaded || has_module("/vfio-pci.ko");
 	if (!doctor->has_vfio) {
 		doctor_found(row, DOCTOR_WARNING,
-			     "this kernel has no vfio-pci: DPDK cannot drive cards here");
-		doctor_hint(row, "a kernel with CONFIG_VFIO_PCI, if DPDK is to drive a card");
+			     "no vfio-pci for this kernel: DPDK cannot drive cards here");
+		doctor_hint(row, "if DPDK is to drive a card: a kernel with CONFIG_VFIO_PCI, and "
+				 "its modules below /lib/modules");
 		return;
 	}
 	if (!groups) {

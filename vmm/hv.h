@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 #define HV_ISA_GSIS 24 /* pins of the IOAPIC; numbers from here on are MSI routes */
-#define HV_MAX_GSIS 1024 /* MSI routes included */
+/* MSI routes included: as many as VMM_MAX_DEVICES with VIRTIO_MAX_QUEUES take; KVM has 4096. */
+#define HV_MAX_GSIS 2112
 
 struct hv;
 
@@ -21,7 +22,8 @@ struct hv_ops {
 	int (*ioeventfd_add)(struct hv *hv, uint64_t gpa, unsigned bytes, int fd);
 	void (*ioeventfd_del)(struct hv *hv, uint64_t gpa, unsigned bytes, int fd);
 
-	/* A signal on @fd raises @gsi as an edge. What the counter holds already raises it once.
+	/* A signal on @fd raises @gsi as an edge. What the counter holds already raises it once, and is
+	 * gone after irqfd_del() at the latest: what the counter holds then is new.
 	 * Return: 0 or -errno. */
 	int (*irqfd_add)(struct hv *hv, unsigned gsi, int fd);
 	void (*irqfd_del)(struct hv *hv, unsigned gsi, int fd);

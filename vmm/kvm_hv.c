@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "vhost/base/eventfd.h"
 #include "vhost/base/log.h"
 #include "vmm/kvm.h"
 
@@ -69,20 +68,11 @@ static int set_irqfd(struct kvm *kvm, unsigned gsi, int fd, uint32_t flags)
 	return call(kvm->vm_fd, KVM_IRQFD, &request);
 }
 
-/*
- * irqfd_add - KVM raises the interrupt once if the counter is not 0 already, but leaves the counter
- * as it is; whoever watches the fd after a later irqfd_del() would take it for a new signal. From
- * KVM_IRQFD on every signal is an interrupt whether the counter is taken or not, so none is lost.
- * Syscalls: preadv2
- * Syscalls (vcpu): preadv2
- */
+/* irqfd_add - KVM raises the interrupt once if the counter is not 0 already. It leaves the counter as
+ * it is, but takes it all on KVM_IRQFD_FLAG_DEASSIGN: what it holds after irqfd_del() is new. */
 static int irqfd_add(struct hv *hv, unsigned gsi, int fd)
 {
-	int ret = set_irqfd(to_kvm(hv), gsi, fd, 0);
-
-	if (ret == 0)
-		eventfd_drain(fd);
-	return ret;
+	return set_irqfd(to_kvm(hv), gsi, fd, 0);
 }
 
 static void irqfd_del(struct hv *hv, unsigned gsi, int fd)

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/load_internal.h"
+#include "vmm/load_part.h"
 
 #define PIECE_BYTES (8 * MIB)
 #define PAGE_BYTES  4096ull

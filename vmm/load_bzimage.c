@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "vmm/load_internal.h"
+#include "vmm/load_part.h"
 
 #define HEADER_OFFSET     0x1f1
 #define HEADER_MAGIC      0x53726448 /* "HdrS" */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "vhost/base/log.h"
-#include "vmm/load_internal.h"
+#include "vmm/load_part.h"
 
 #define NOTE_PHYS32_ENTRY 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
 #define MAX_SEGMENTS      128 /* Linux has five */

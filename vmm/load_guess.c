@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "vmm/load_internal.h"
+#include "vmm/load_part.h"
 
 static const struct {
 	unsigned offset;

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "vhost/base/affinity.h"
-#include "vhost/base/clock.h"
 #include "vhost/base/eventfd.h"
 #include "vhost/base/log.h"
 #include "vhost/base/sandbox.h"
@@ -234,7 +233,6 @@ static int run(void)
 	int ret;
 
 	start_broker();
-	clock_init();
 	startup_allow_many_fds();
 	affinity_prepare();
 	ret = loop_create(&vmm.loop);

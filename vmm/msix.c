@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vhost/base/eventfd.h"
 #include "vhost/base/log.h"
 
 #define PBA_OFFSET  4096 /* the table lies at 0; each has a page */
@@ -140,30 +139,19 @@ static int route(struct msix *msix, unsigned vector)
 	return 0;
 }
 
-/*
- * connect - make @source an irqfd. What waits in its counter raises the vector once; it is taken out
- * and put back behind the irqfd, which takes it out for good: the pending bit is then clear, where
- * the kernel would raise the vector and leave the counter as it is.
- * Syscalls: preadv2, io_submit, io_getevents, write
- * Syscalls (vcpu): preadv2, io_submit, io_getevents, write
- * Return: 0 or -errno.
- */
+/* connect_source - make it an irqfd: what waits in its counter raises the vector.
+ * Return: 0 or -errno. */
 static int connect_source(struct msix *msix, struct source *source)
 {
 	struct hv *hv = msix->gsis->hv;
-	bool pending;
 	int ret;
 
 	if (source->connected)
 		return 0;
-	pending = eventfd_drain(source->fd);
 	ret = hv->ops->irqfd_add(hv, msix->vectors[source->vector].gsi, source->fd);
 	if (ret < 0)
 		complain(msix, source->vector, "no irqfd for it", ret);
-	else
-		source->connected = true;
-	if (pending)
-		eventfd_signal(source->fd);
+	source->connected = ret == 0;
 	return ret;
 }
 

@@ -10,30 +10,16 @@
 #include "vhost/base/parse.h"
 #include "vmm/options_part.h"
 
-#define PAGE_BYTES     4096ull
-#define HUGEPAGE_BYTES (2ull << 20)
-#define MIN_RAM_BYTES  (2ull << 20) /* the first MiB is for tables, the kernel lies behind it */
-#define MAX_RAM_BYTES  (16ull << 40)
-#define MAX_NODE       1023 /* of Linux, CONFIG_NODES_SHIFT 10 */
+#define MAX_NODE 1023 /* of Linux, CONFIG_NODES_SHIFT 10 */
 
+/* Whether this machine has it is ram_create()'s to say. */
 static void set_size(struct ram_options *ram, const char *text)
 {
 	uint64_t size;
 
-	if (parse_size(text, &size) < 0 || size < MIN_RAM_BYTES || size > MAX_RAM_BYTES)
-		fatal("--memory=%s: must be a size from 2M to 16T, such as 512M", text);
+	if (parse_size(text, &size) < 0 || !size)
+		fatal("--memory=%s: must be a size, such as 512M", text);
 	ram->size = size;
-}
-
-static void check_pages(const struct ram_options *ram)
-{
-	if (ram->hugepages && ram->size % HUGEPAGE_BYTES)
-		fatal("--memory: with hugepages=on the size must be a multiple of 2M, not %llu "
-		      "bytes",
-		      (unsigned long long)ram->size);
-	if (ram->size % PAGE_BYTES)
-		fatal("--memory: the size must be a multiple of 4K, not %llu bytes",
-		      (unsigned long long)ram->size);
 }
 
 void options_parse_memory(struct ram_options *ram, const char *text)
@@ -68,7 +54,6 @@ void options_parse_memory(struct ram_options *ram, const char *text)
 	}
 	if (!ram->size)
 		usage_error("--memory=%s: how much? --memory=SIZE[,KEY=VALUE]...", text);
-	check_pages(ram);
 	free(copy);
 }
 

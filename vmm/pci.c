@@ -374,7 +374,8 @@ static int place_bar(struct pci_root *root, struct pci_device *dev, unsigned bar
 
 	if (!b->size)
 		return 0;
-	b->reset_base = align_up(*next, b->is_io ? b->size : max_of(b->size, (uint64_t)BAR_ALIGNMENT));
+	b->reset_base =
+		align_up(*next, b->is_io ? b->size : max_of(b->size, (uint64_t)BAR_ALIGNMENT));
 	if (b->reset_base >= end || b->size > end - b->reset_base)
 		return -ENOSPC;
 	*next = b->reset_base + b->size;

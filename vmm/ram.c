@@ -58,11 +58,11 @@ static printf_like(3, 4) int refuse(const struct request *rq, int ret, const cha
 	char size[32], node[32] = "", why[400];
 	va_list args;
 
-	if (rq->opt->numa_node >= 0)
-		snprintf(node, sizeof(node), ",numa-node=%d", rq->opt->numa_node);
 	va_start(args, fmt);
 	vsnprintf(why, sizeof(why), fmt, args);
 	va_end(args);
+	if (rq->opt->numa_node >= 0)
+		snprintf(node, sizeof(node), ",numa-node=%d", rq->opt->numa_node);
 	snprintf(rq->error, rq->error_bytes, "--memory=%s%s%s%s: %s",
 		 size_text(rq->opt->size, size, sizeof(size)),
 		 rq->opt->hugepages ? ",hugepages=on" : "", node,

@@ -147,21 +147,14 @@ bool terminal_ours(const struct terminal *terminal)
 	return group < 0 ? errno == ENOTTY : group == getpgrp();
 }
 
-/*
- * remember - the modes to go back to; they may have changed while we were away. A shell may also
- * have given us back our own raw ones, which are none.
- * Syscalls: write: to the keeper
- */
+/* remember - the modes to go back to; they may have changed while we were away.
+ * Syscalls: write: to the keeper */
 static int remember(struct terminal *terminal)
 {
-	struct termios now, raw = raw_of(&terminal->saved);
 	ssize_t n;
 
-	if (tcgetattr(terminal->fd, &now) < 0)
+	if (tcgetattr(terminal->fd, &terminal->saved) < 0)
 		return -errno;
-	if (!terminal->has_saved || !same_modes(&now, &raw))
-		terminal->saved = now;
-	terminal->has_saved = true;
 	n = write(terminal->keeper_fd, &terminal->saved, sizeof(terminal->saved));
 	if (n != sizeof(terminal->saved))
 		log_warn("console", "who would put the terminal back after a sudden end is gone");

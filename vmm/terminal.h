@@ -18,7 +18,6 @@
 struct terminal {
 	int fd;
 	bool raw;
-	bool has_saved;
 	struct termios saved; /* what to go back to */
 	int keeper_fd; /* pipe: what was saved; its end is ours */
 	pid_t keeper;

@@ -19,6 +19,7 @@
 #define LEAF_CACHES    0x4u
 #define LEAF_X2APIC    0xbu
 #define LEAF_X2APIC_V2 0x1fu
+#define LEAF_AMD_MAX   0x80000000u
 #define LEAF_AMD_FLAGS 0x80000001u
 #define LEAF_AMD_SIZES 0x80000008u
 #define LEAF_AMD_CACHE 0x8000001du
@@ -139,6 +140,22 @@ static void patch_cache(struct kvm_cpuid_entry2 *leaf, const struct place *place
 	leaf->eax = (leaf->eax & 0x3fff) | (sharing - 1) << 14 | cores << 26;
 }
 
+/* have_place - the leaf that tells threads from cores, which a host without threads has not got.
+ * Return: 0 or -E2BIG. */
+static int have_place(struct kvm_cpuid2 *cpuid, unsigned max)
+{
+	const struct kvm_cpuid_entry2 place = {.function = LEAF_AMD_PLACE};
+	struct kvm_cpuid_entry2 *highest = find(cpuid, LEAF_AMD_MAX);
+	struct kvm_cpuid_entry2 *flags = find(cpuid, LEAF_AMD_FLAGS);
+
+	if (!highest || !flags)
+		return 0;
+	if (highest->eax < LEAF_AMD_PLACE)
+		highest->eax = LEAF_AMD_PLACE;
+	flags->ecx |= AMD_ECX_TOPOEXT;
+	return find(cpuid, LEAF_AMD_PLACE) ? 0 : add(cpuid, max, &place);
+}
+
 static void patch_amd(struct kvm_cpuid2 *cpuid, const struct place *place)
 {
 	struct kvm_cpuid_entry2 *flags = find(cpuid, LEAF_AMD_FLAGS);
@@ -193,7 +210,10 @@ int topology_patch_cpuid(struct kvm_cpuid2 *cpuid, unsigned max, const struct to
 	struct place place = place_of(topology, index);
 	struct kvm_cpuid_entry2 *highest = find(cpuid, LEAF_MAX);
 	bool amd = is_amd(cpuid);
+	int ret = amd && place.threads > 1 ? have_place(cpuid, max) : 0;
 
+	if (ret < 0)
+		return ret;
 	for (unsigned i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *leaf = &cpuid->entries[i];
 
@@ -210,8 +230,7 @@ int topology_patch_cpuid(struct kvm_cpuid2 *cpuid, unsigned max, const struct to
 	if (highest->eax < LEAF_X2APIC)
 		highest->eax = LEAF_X2APIC;
 	if (highest->eax >= LEAF_X2APIC_V2) {
-		int ret = add_levels(cpuid, max, LEAF_X2APIC_V2, &place);
-
+		ret = add_levels(cpuid, max, LEAF_X2APIC_V2, &place);
 		if (ret < 0)
 			return ret;
 	}

@@ -52,7 +52,7 @@ void vhost_user_break(struct vhost_user *vu, const char *fmt, ...)
 	/* Guest and back-end can bring it about at any rate. */
 	log_warn_limited(&vu->limit, vu->name, "needs a reset by its driver: %s", vu->reason);
 	vu->broken = true;
-	vu->dev.transport->needs_reset(&vu->dev);
+	virtio_needs_reset(&vu->dev);
 	vhost_user_wake(vu); /* rings are taken back */
 }
 
@@ -70,7 +70,6 @@ static void forget_driver(struct vhost_user *vu)
 	if (vhost_user_connected(vu))
 		vu->reason[0] = '\0';
 	vhost_user_forget_rings(vu);
-	vhost_user_forget_config(vu);
 	if (vu->kind->driver_went)
 		vu->kind->driver_went(vu);
 }
@@ -85,7 +84,8 @@ static void go_on_with_reset(struct vhost_user *vu)
 	forget_driver(vu);
 	if (vu->resetting) {
 		vu->resetting = false;
-		vu->dev.transport->reset_done(&vu->dev);
+		vhost_user_forget_config(vu, vu->backend.protocol & VU_BIT(VU_PF_RESET_DEVICE));
+		virtio_reset_done(&vu->dev);
 	}
 }
 
@@ -161,8 +161,10 @@ static void reset(struct virtio_device *dev)
 	vu->driver_ok = false;
 	vu->forget = true;
 	vu->resetting = !settled(vu);
-	if (!vu->resetting)
-		dev->transport->reset_done(dev);
+	if (!vu->resetting) {
+		vhost_user_forget_config(vu, false);
+		virtio_reset_done(dev);
+	}
 	if (there || vu->resetting)
 		vhost_user_wake(vu);
 }
@@ -179,13 +181,13 @@ static void queue_reset(struct virtio_device *dev, unsigned index)
 	if (is_backend_ring(vu, index)) {
 		/* What its area of the in-flight region holds has to go, too. */
 		if (vu->rings[index].state == RING_OFF && !vu->rings[index].begun)
-			dev->transport->queue_reset_done(dev, index);
+			virtio_queue_reset_done(dev, index);
 		else
 			vhost_user_wake(vu);
 		return;
 	}
-	vu->kind->own_queue_reset(vu);
-	dev->transport->queue_reset_done(dev, index);
+	vu->kind->own_queue_reset(vu, index);
+	virtio_queue_reset_done(dev, index);
 	vhost_user_wake(vu);
 }
 
@@ -265,8 +267,7 @@ void vhost_user_destroy(struct vhost_user *vu)
 	loop_timer_cancel(vu->loop, &vu->retry);
 	loop_timer_cancel(vu->loop, &vu->limit_timer);
 	loop_cancel_post(vu->loop, &vu->mail);
-	vhost_user_lose_rings(vu);
-	vhost_user_forget_rings(vu);
+	vhost_user_forget_rings(vu); /* the transport is gone: it is told of nothing */
 	if (vu->kind->destroy)
 		vu->kind->destroy(vu);
 	free(vu);

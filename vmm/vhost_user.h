@@ -10,6 +10,10 @@
  * and the connection is made anew with growing pauses for as long as it takes. Then memory, rings
  * and the in-flight region are given to the new one, and I/O goes on. One that offers less than the
  * driver was told, or another shape, is refused, with the reason.
+ *
+ * What a lost connection does not do is take guest memory away from a process that still lives: one
+ * that hung may wake up and write to what it had taken, until it ends. A driver's reset that had to go
+ * on without the back-end's word says so in the log.
  */
 #ifndef RINGSIDE_VMM_VHOST_USER_H
 #define RINGSIDE_VMM_VHOST_USER_H

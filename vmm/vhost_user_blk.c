@@ -84,4 +84,5 @@ const struct vhost_user_kind vhost_user_blk = {
 	.has_queues = has_queues,
 	.merge_config = merge_config,
 	.may_write = may_write,
+	.takes_away = VU_BIT(VIRTIO_BLK_F_RO),
 };

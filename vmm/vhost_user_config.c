@@ -2,7 +2,8 @@
 /*
  * vhost_user_config.c - the configuration space: what the driver writes, and what the back-end
  * changes.
- * VMM; board lock held. vhost_user_config_written() on any thread, the rest on the main thread.
+ * VMM; board lock held. vhost_user_config_written() and vhost_user_forget_config() on any thread, the
+ * rest on the main thread.
  *
  * A driver reads back at once what it wrote, and believes it: so dev->config changes first, and the
  * back-end is told by the next turn of the loop. One without a connection is told when it has one.
@@ -90,7 +91,7 @@ static bool take_config(struct vhost_user *vu, int error, const struct vu_msg *r
 	}
 	memcpy(vu->backend.config, reply->payload.config.data, vu->config_bytes);
 	if (vhost_user_apply_config(vu))
-		vu->dev.transport->config_changed(&vu->dev);
+		virtio_config_changed(&vu->dev);
 	return true;
 }
 
@@ -152,16 +153,16 @@ void vhost_user_lose_config(struct vhost_user *vu)
 	memcpy(vu->config_dirty, vu->config_written, sizeof(vu->config_dirty));
 }
 
-void vhost_user_forget_config(struct vhost_user *vu)
+void vhost_user_forget_config(struct vhost_user *vu, bool was_reset)
 {
-	bool undone =
-		!vhost_user_connected(vu) || vu->backend.protocol & VU_BIT(VU_PF_RESET_DEVICE);
+	bool told = vhost_user_connected(vu) && !was_reset;
 
 	for (unsigned i = 0; i < vu->dev.config_bytes; i++) {
 		if (!vu->config_written[i])
 			continue;
 		vu->dev.config[i] = vu->initial_config[i];
-		vu->config_dirty[i] = !undone;
+		vu->config_dirty[i] = told;
 		vu->config_written[i] = false;
+		vhost_user_wake(vu);
 	}
 }

@@ -47,8 +47,14 @@ static bool is_fit(struct vhost_user *vu)
 	/* A driver that is there uses what it accepted; one to come may take all that was offered. */
 	uint64_t missing =
 		vhost_user_missing(vu, vu->driver_ok ? vu->dev.driver_features : vu->dev.features);
+	uint64_t lesser = vu->backend.features & ~vu->dev.features & vu->kind->takes_away;
 	char names[256];
 
+	if (lesser) {
+		feature_names(vu->dev.device_id, lesser, names, sizeof(names));
+		vhost_user_refuse(vu, "has %s, which the guest was not told of", names);
+		return false;
+	}
 	if (missing) {
 		feature_names(vu->dev.device_id, missing, names, sizeof(names));
 		vhost_user_refuse(vu, "does not offer %s, which the guest was told of", names);
@@ -94,7 +100,7 @@ static void finish(struct vhost_user *vu)
 	if (!vu->shaped)
 		memcpy(vu->initial_config, vu->dev.config, sizeof(vu->initial_config));
 	else if (changed)
-		vu->dev.transport->config_changed(&vu->dev);
+		virtio_config_changed(&vu->dev);
 	vu->shaped = true;
 	vhost_user_ready(vu);
 }

@@ -115,12 +115,14 @@ static bool set_pairs(void *ctx, unsigned pairs)
 	return true;
 }
 
+/* Nothing else may change: while the next back-end is not known, nothing is known of the rest. */
 static void announced(void *ctx)
 {
 	struct net *net = ctx;
+	struct virtio_net_config *fields = (struct virtio_net_config *)net->vu->dev.config;
 
 	net->announce = false;
-	vhost_user_apply_config(net->vu);
+	fields->status &= (uint16_t)~htole16(VIRTIO_NET_S_ANNOUNCE);
 }
 
 static void ctrl_broken(void *ctx)
@@ -137,11 +139,12 @@ static const struct net_ctrl_ops ctrl_ops = {
 	.broken = ctrl_broken,
 };
 
-static void own_queue_reset(struct vhost_user *vu)
+/* Without multiqueue there are some that nobody serves. */
+static void own_queue_reset(struct vhost_user *vu, unsigned index)
 {
 	struct net *net = vu->kind_data;
 
-	net->ctrl_stale = true;
+	net->ctrl_stale |= index == ctrl_index(vu);
 }
 
 static void start_ctrl(struct vhost_user *vu, unsigned index)
@@ -193,7 +196,7 @@ static void reconnected(struct vhost_user *vu)
 		return;
 	net->announce = true;
 	if (vhost_user_apply_config(vu))
-		vu->dev.transport->config_changed(&vu->dev);
+		virtio_config_changed(&vu->dev);
 }
 
 /* --- the device --- */
@@ -231,8 +234,10 @@ static uint64_t offer(struct vhost_user *vu, const struct net *net)
 /* random_mac - an address of the kind that anybody may use: local, of one station. */
 static void random_mac(uint8_t mac[6])
 {
+	static const uint8_t instead[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+
 	if (getrandom(mac, 6, 0) != 6)
-		memcpy(mac, "\x52\x54\x00\x12\x34\x56", 6);
+		memcpy(mac, instead, 6);
 	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
 }
 

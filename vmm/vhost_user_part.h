@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * vhost_user_part.h - what the files of a vhost-user device share: vhost_user.c (what the driver
- * wants, and the state), _connect.c, _negotiate.c, _start.c (rings), _config.c, _report.c, and a file
+ * wants, and the state), _connect.c, _negotiate.c, _start.c (rings), _inflight.c, _config.c, _report.c, and a file
  * for each kind of device.
  * VMM; board lock held. All but virtio_ops on the main thread.
  *
@@ -62,9 +62,10 @@ struct vhost_user_kind {
 	void (*sync)(struct vhost_user *vu);
 	void (*driver_went)(struct vhost_user *vu);
 	/* One of the VMM's own queues is to be touched no more. Any thread. */
-	void (*own_queue_reset)(struct vhost_user *vu);
+	void (*own_queue_reset)(struct vhost_user *vu, unsigned index);
 	void (*reconnected)(struct vhost_user *vu);
 	void (*destroy)(struct vhost_user *vu);
+	uint64_t takes_away; /* features that say what a device cannot do */
 	bool in_order; /* back-ends use what they take in its order, negotiated or not */
 };
 
@@ -182,6 +183,9 @@ uint64_t vhost_user_offer(const struct vhost_user *vu, uint64_t features);
 /* vhost_user_prepare - features, memory and in-flight region, before the first ring. */
 void vhost_user_prepare(struct vhost_user *vu);
 
+/* vhost_user_request - of starting or stopping: counts as pending, and its refusal breaks the device. */
+void vhost_user_request(struct vhost_user *vu, const struct vu_msg *msg);
+
 /* vhost_user_sync_rings - start, enable and stop rings as the driver wants them. */
 void vhost_user_sync_rings(struct vhost_user *vu);
 
@@ -198,6 +202,15 @@ void vhost_user_forget_rings(struct vhost_user *vu);
 /* vhost_user_lose_rings - the connection is gone. */
 void vhost_user_lose_rings(struct vhost_user *vu);
 
+/* --- vhost_user_inflight.c --- */
+
+/* vhost_user_prepare_inflight - ask for a region, or give the one there is to this back-end. */
+void vhost_user_prepare_inflight(struct vhost_user *vu);
+
+/* vhost_user_clear_inflight - of what is noted of @ring, which begins anew. */
+void vhost_user_clear_inflight(struct vhost_user_ring *ring);
+void vhost_user_forget_inflight(struct vhost_user *vu);
+
 /* --- vhost_user_config.c --- */
 
 /* vhost_user_sync_config - send what the driver has written, ask for what has changed. */
@@ -212,8 +225,17 @@ void vhost_user_refresh_config(struct vhost_user *vu);
 /* vhost_user_lose_config - the connection is gone: the next back-end is told what the driver wrote. */
 void vhost_user_lose_config(struct vhost_user *vu);
 
-/* vhost_user_forget_config - the driver is: what it wrote is undone. */
-void vhost_user_forget_config(struct vhost_user *vu);
+/* vhost_user_forget_config - the driver is: what it wrote is undone. @was_reset: so was the back-end,
+ * which then need not be told. Any thread. */
+void vhost_user_forget_config(struct vhost_user *vu, bool was_reset);
+
+/* vhost_user_config_changed - tell the driver, if there is a transport yet: while one back-end is waited
+ * for, another may already have news. */
+static inline void vhost_user_config_changed(struct vhost_user *vu)
+{
+	if (vu->dev.transport)
+		vu->dev.transport->config_changed(&vu->dev);
+}
 
 void vhost_user_config_written(struct virtio_device *dev, unsigned offset, unsigned bytes,
 			       const uint8_t *data);

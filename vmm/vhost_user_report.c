@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "vhost/base/clock.h"
+#include "vhost/control/rpc.h"
 #include "vmm/feature_names.h"
 #include "vmm/vhost_user_part.h"
 
@@ -63,10 +64,10 @@ json_t *vhost_user_report(const struct vhost_user *vu)
 	bool connected = vhost_user_connected(vu);
 	uint64_t connected_s = connected ? (clock_ns() - vu->connected_ns) / 1000000000 : 0;
 	json_t *report =
-		json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I}",
+		json_pack("{s:s, s:i, s:o, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I}",
 			  "name", vu->name, "device-id", (int)vu->dev.device_id, "socket",
-			  vu->opt->socket_path, "state", vhost_user_state_name(vu->state), "reason",
-			  vu->reason, "needs-reset", vu->broken, "offered",
+			  rpc_text(vu->opt->socket_path), "state", vhost_user_state_name(vu->state),
+			  "reason", rpc_text(vu->reason), "needs-reset", vu->broken, "offered",
 			  describe_features(vu, vu->dev.features), "accepted",
 			  describe_features(vu, vu->dev.driver_features), "protocol",
 			  hex(vu->backend.protocol), "queues", describe_queues(vu), "connections",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vhost_user_start.c - memory, in-flight region and rings into a back-end's hands, and back.
+ * vhost_user_start.c - features, memory and rings into a back-end's hands, and back.
  * VMM, main thread with the board lock held.
  *
  * A ring goes to the next back-end as the one before left it. With an in-flight region that one finds
@@ -43,81 +43,13 @@ static void on_answer(struct fe_pipeline *p, int error, struct vu_msg *reply, vo
 		vhost_user_act(vu);
 }
 
-static void request(struct vhost_user *vu, const struct vu_msg *msg)
+void vhost_user_request(struct vhost_user *vu, const struct vu_msg *msg)
 {
 	vu->pending++;
 	fe_pipeline_request(&vu->pipe, msg, on_answer, vu);
 }
 
 /* --- before the first ring --- */
-
-static void forget_inflight(struct vhost_user *vu)
-{
-	close_fd(&vu->inflight_fd);
-	memset(&vu->inflight, 0, sizeof(vu->inflight));
-}
-
-/* num_backend_rings - up to the last that is a back-end's. */
-static unsigned num_backend_rings(const struct vhost_user *vu)
-{
-	unsigned n = vu->dev.num_queues;
-
-	while (n && vu->kind->is_backend_ring && !vu->kind->is_backend_ring(vu, n - 1))
-		n--;
-	return n;
-}
-
-static void give_inflight(struct vhost_user *vu)
-{
-	struct vu_msg msg;
-
-	fe_msg_set_inflight(&msg, &vu->inflight, vu->inflight_fd);
-	request(vu, &msg);
-	vu->prepared = PREPARED;
-}
-
-static void on_inflight(struct fe_pipeline *p, int error, struct vu_msg *reply, void *arg)
-{
-	struct vhost_user *vu = arg;
-
-	vu->pending--;
-	if (!error)
-		error = fe_check_inflight(reply, num_backend_rings(vu), vu->dev.queues[0].max_size);
-	if (error == -EPROTO) {
-		fe_pipeline_fail(p, "its reply to GET_INFLIGHT_FD makes no sense");
-		return;
-	}
-	vu->prepared = PREPARED;
-	if (error) {
-		log_warn_limited(&vu->limit, vu->name,
-				 "the back-end has no in-flight region: should "
-				 "it end, requests may be lost");
-	} else {
-		/* Not mapped: a back-end could cut its file short under us. */
-		vu->inflight = reply->payload.inflight;
-		vu->inflight_fd = vu_msg_take_fd(reply, 0);
-		give_inflight(vu);
-	}
-	vhost_user_act(vu);
-}
-
-static void prepare_inflight(struct vhost_user *vu)
-{
-	struct vu_msg msg;
-
-	if (!(vu->backend.protocol & VU_BIT(VU_PF_INFLIGHT_SHMFD)) || !num_backend_rings(vu)) {
-		vu->prepared = PREPARED;
-		return;
-	}
-	if (vu->inflight_fd >= 0) {
-		give_inflight(vu);
-		return;
-	}
-	fe_msg_get_inflight(&msg, num_backend_rings(vu), vu->dev.queues[0].max_size);
-	vu->prepared = PREPARED_ASKED;
-	vu->pending++;
-	fe_pipeline_query(&vu->pipe, &msg, sizeof(msg.payload.inflight), 1, on_inflight, vu);
-}
 
 void vhost_user_prepare(struct vhost_user *vu)
 {
@@ -134,17 +66,17 @@ void vhost_user_prepare(struct vhost_user *vu)
 	}
 	features |= vu->backend.features & VU_BIT(VU_F_PROTOCOL_FEATURES);
 	fe_msg_u64(&msg, VU_SET_FEATURES, features);
-	request(vu, &msg);
+	vhost_user_request(vu, &msg);
 	if (!vu->told_memory) {
 		if (fe_msg_mem_table(&msg, vu->mem) < 0) {
 			vhost_user_break(vu, "its memory has too many regions");
 			return;
 		}
-		request(vu, &msg);
+		vhost_user_request(vu, &msg);
 		vu->told_memory = true;
 	}
 	vu->used = true;
-	prepare_inflight(vu);
+	vhost_user_prepare_inflight(vu);
 }
 
 /* --- a ring --- */
@@ -260,7 +192,7 @@ static void enable_ring(struct vhost_user_ring *ring, bool enable)
 	if (!has_enable(ring->vu))
 		return;
 	fe_msg_state(&msg, VU_SET_VRING_ENABLE, ring->index, enable);
-	request(ring->vu, &msg);
+	vhost_user_request(ring->vu, &msg);
 }
 
 static bool enable_wanted(const struct vhost_user_ring *ring)
@@ -290,15 +222,15 @@ static void start_ring(struct vhost_user_ring *ring)
 	}
 	open_err_fd(ring);
 	fe_msg_state(&msg, VU_SET_VRING_NUM, ring->index, q->size);
-	request(vu, &msg);
+	vhost_user_request(vu, &msg);
 	fe_msg_state(&msg, VU_SET_VRING_BASE, ring->index, base);
-	request(vu, &msg);
+	vhost_user_request(vu, &msg);
 	fe_msg_vring_addr(&msg, ring->index, &addr);
-	request(vu, &msg);
+	vhost_user_request(vu, &msg);
 	fe_msg_vring_fd(&msg, VU_SET_VRING_ERR, ring->index, ring->err_fd);
-	request(vu, &msg);
+	vhost_user_request(vu, &msg);
 	fe_msg_vring_fd(&msg, VU_SET_VRING_CALL, ring->index, q->call_fd);
-	request(vu, &msg);
+	vhost_user_request(vu, &msg);
 	/* A kick that the one before took, and an interrupt that it owes: each once too often is
 	 * harmless. */
 	if (ring->begun) {
@@ -306,7 +238,7 @@ static void start_ring(struct vhost_user_ring *ring)
 		eventfd_signal(q->call_fd);
 	}
 	fe_msg_vring_fd(&msg, VU_SET_VRING_KICK, ring->index, q->kick_fd);
-	request(vu, &msg);
+	vhost_user_request(vu, &msg);
 	ring->state = RING_ON;
 	ring->begun = true;
 	ring->noted = vu->inflight_fd >= 0;
@@ -315,42 +247,25 @@ static void start_ring(struct vhost_user_ring *ring)
 		enable_ring(ring, true);
 }
 
-/* clear_inflight - the ring begins anew, and its area of the region with it. What cannot be cleared
- * is not used again. Syscalls: pwrite64 */
-static void clear_inflight(struct vhost_user_ring *ring)
+static void close_err_fd(struct vhost_user_ring *ring)
 {
-	static const uint8_t zeroes[4096];
-	struct vhost_user *vu = ring->vu;
-	uint64_t stride, at;
-
-	if (vu->inflight_fd < 0 || ring->index >= vu->inflight.num_queues)
-		return;
-	stride = vu->inflight.mmap_size / vu->inflight.num_queues;
-	at = vu->inflight.mmap_offset + ring->index * stride;
-	while (stride) {
-		ssize_t n =
-			pwrite(vu->inflight_fd, zeroes, min_of(stride, sizeof(zeroes)), (off_t)at);
-
-		if (n <= 0) {
-			forget_inflight(vu);
-			return;
-		}
-		at += (uint64_t)n;
-		stride -= (uint64_t)n;
-	}
+	loop_watch_del(ring->vu->loop, &ring->err_watch);
+	close_fd(&ring->err_fd);
 }
 
-/* ring_is_off - nobody works on it. */
+/* ring_is_off - nobody works on it. Who did may still have its fds: the next one's errors come by
+ * another. */
 static void ring_is_off(struct vhost_user_ring *ring)
 {
 	struct virtio_queue *q = &ring->vu->dev.queues[ring->index];
 
 	ring->state = RING_OFF;
+	close_err_fd(ring);
 	if (!q->resetting)
 		return;
-	clear_inflight(ring);
+	vhost_user_clear_inflight(ring);
 	ring->begun = ring->noted = false;
-	ring->vu->dev.transport->queue_reset_done(&ring->vu->dev, ring->index);
+	virtio_queue_reset_done(&ring->vu->dev, ring->index);
 }
 
 static void on_stopped(struct fe_pipeline *p, int error, struct vu_msg *reply, void *arg)
@@ -418,22 +333,21 @@ void vhost_user_reset_backend(struct vhost_user *vu)
 	if (!(vu->backend.protocol & VU_BIT(VU_PF_RESET_DEVICE)))
 		return;
 	vu_msg_init(&msg, VU_RESET_DEVICE);
-	request(vu, &msg);
+	vhost_user_request(vu, &msg);
 	vhost_user_refresh_config(vu);
 }
 
 static void forget_ring(struct vhost_user_ring *ring)
 {
 	ring->begun = ring->noted = ring->enabled = false;
-	loop_watch_del(ring->vu->loop, &ring->err_watch);
-	close_fd(&ring->err_fd);
+	close_err_fd(ring);
 }
 
 void vhost_user_forget_rings(struct vhost_user *vu)
 {
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
 		forget_ring(&vu->rings[i]);
-	forget_inflight(vu);
+	vhost_user_forget_inflight(vu);
 }
 
 void vhost_user_lose_rings(struct vhost_user *vu)

@@ -51,7 +51,7 @@ struct virtio_ops {
 			       const uint8_t *data);
 };
 
-/* What the transport does for the device. */
+/* What the transport does for the device, which calls it by virtio_reset_done() and so on. */
 struct virtio_transport_ops {
 	void (*reset_done)(struct virtio_device *dev);
 	void (*queue_reset_done)(struct virtio_device *dev, unsigned index);
@@ -63,7 +63,7 @@ struct virtio_device {
 	const char *name; /* "blk0": for log lines and device.list */
 	uint16_t device_id; /* virtio 5: 1 net, 2 block, 5 balloon */
 	const struct virtio_ops *ops;
-	const struct virtio_transport_ops *transport;
+	const struct virtio_transport_ops *transport; /* NULL: no bus has it yet, or any more */
 
 	uint64_t features; /* offered to the driver; final before the guest starts */
 	uint64_t driver_features; /* accepted, checked against features at FEATURES_OK */
@@ -79,6 +79,32 @@ struct virtio_device {
 static inline bool virtio_has(const struct virtio_device *dev, unsigned feature)
 {
 	return dev->driver_features >> feature & 1;
+}
+
+/* A back-end is there before its device is on a bus, and may be there after: nobody is to be told. */
+
+static inline void virtio_reset_done(struct virtio_device *dev)
+{
+	if (dev->transport)
+		dev->transport->reset_done(dev);
+}
+
+static inline void virtio_queue_reset_done(struct virtio_device *dev, unsigned index)
+{
+	if (dev->transport)
+		dev->transport->queue_reset_done(dev, index);
+}
+
+static inline void virtio_config_changed(struct virtio_device *dev)
+{
+	if (dev->transport)
+		dev->transport->config_changed(dev);
+}
+
+static inline void virtio_needs_reset(struct virtio_device *dev)
+{
+	if (dev->transport)
+		dev->transport->needs_reset(dev);
 }
 
 #endif

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/memory_map.h"
 #include "vmm/virtio_pci_internal.h"
 
 #define VENDOR        0x1af4
@@ -26,6 +27,9 @@
 
 /* Capabilities as in linux/virtio_pci.h; their first two bytes are pci_add_capability()'s. */
 #define CAP_BODY 2
+
+static_assert(VMM_MAX_DEVICES * (VIRTIO_MAX_QUEUES + 1) <= HV_MAX_GSIS - HV_ISA_GSIS,
+	      "a vector for each queue of each device, and for its configuration");
 
 /* --- device configuration, 4.1.4.6 --- */
 

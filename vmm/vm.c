@@ -142,6 +142,7 @@ void vm_destroy(struct vm *vm)
 	for (unsigned i = 0; i < vm->num_vcpus; i++)
 		vcpu_destroy(&vm->vcpus[i]); /* joins its thread */
 	loop_set_lock(vm->loop, NULL);
+	loop_cancel_post(vm->loop, &vm->wanted_mail);
 	loop_timer_cancel(vm->loop, &vm->reset_timer);
 	for (unsigned i = 0; i < vm->num_devices; i++)
 		virtio_pci_destroy(vm->devices[i].pci);

@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "vhost/base/log.h"
 #include "vhost/base/sandbox.h"
 #include "vhost/wire/loop.h"
 #include "vmm/board.h"
@@ -78,6 +79,7 @@ struct vm {
 	struct mail wanted_mail;
 	bool wanted_posted;
 	bool wanted_reset, wanted_poweroff, wanted_crash;
+	struct log_limit reset_limit; /* a guest may do nothing else */
 };
 
 const char *vm_state_name(enum vm_state state);

@@ -176,6 +176,7 @@ static void finish_reset(struct vm *vm)
 		return;
 	}
 	vm->resets++;
+	vm->wanted_reset = false; /* of a vCPU that asked while the others were being stopped */
 	set_state(vm, vm->paused ? VM_PAUSED : VM_RUNNING);
 	if (!vm->paused)
 		run_vcpus(vm);
@@ -235,9 +236,7 @@ static void on_wanted(struct mail *mail)
 	vm->wanted_posted = vm->wanted_reset = false;
 	if (vm->wanted_crash)
 		vm_end(vm, VM_EXIT_CRASHED);
-	else if (vm->wanted_poweroff)
-		vm_end(vm, VM_EXIT_OK);
-	else if (reset && !vm->opt->reboot)
+	else if (vm->wanted_poweroff || (reset && !vm->opt->reboot))
 		vm_end(vm, VM_EXIT_OK);
 	else if (reset)
 		vm_reset(vm);
@@ -257,7 +256,7 @@ static void want(struct vm *vm)
 
 void vm_want_reset(struct vm *vm, const char *how)
 {
-	if (!vm->wanted_reset)
+	if (!vm->wanted_reset && log_limited(&vm->reset_limit, "vm"))
 		log_info("vm", "the guest resets (%s)", how);
 	vm->wanted_reset = true;
 	want(vm);

@@ -10,6 +10,7 @@ import os
 import select
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,6 +240,47 @@ def disks(directory, count=1, queues=1, offered=4, size=DISK_BYTES):
         images.append(blk_backend.Image(path, queues=queues, offered=offered,
                                         serial=f"DISK{number}"))
     return blk_backend.Daemon(images, directory)
+
+
+# ---- while something happens -------------------------------------------------------------
+
+class Storm:
+    """Requests without end in the guest, and meanwhile disturb(machine) on a thread of its own,
+    then a byte on the console that ends them."""
+
+    def __init__(self, disturb):
+        self.disturb = disturb
+        self.thread = None
+        self.problem = None
+        self.typed = False
+
+    def begin(self, machine):
+        self.thread = threading.Thread(target=self._run, args=(machine,), daemon=True)
+        self.thread.start()
+
+    def _run(self, machine):
+        try:
+            self.disturb(machine)
+        except (blk_backend.DaemonFailed, OSError, KeyError) as problem:
+            self.problem = problem
+        self.typed = True
+        machine.type("x")
+        threading.Event().wait()  # a daemon that was started here would end with this thread
+
+    def report(self, name):
+        tap.result(f"{name}: it was disturbed", self.thread and not self.problem, self.problem)
+
+
+def backend(machine, number=0):
+    return machine.control("device.list")["devices"][number]
+
+
+def wait_state(machine, state, seconds=5):
+    deadline = time.monotonic() + seconds
+    while backend(machine)["state"] != state:
+        if time.monotonic() > deadline:
+            raise blk_backend.DaemonFailed(f"device is {backend(machine)}, not {state}")
+        time.sleep(0.02)
 
 
 def run_tests(*tests, needs_kvm=True):

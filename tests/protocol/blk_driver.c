@@ -55,13 +55,13 @@ static void share_memory(struct disk *disk)
 	ck_assert_int_eq(fe_request(&disk->fe, &msg), 0);
 }
 
-static void start(struct disk *disk)
+void disk_lay_out(struct disk *disk, uint64_t features)
 {
 	struct fe_ring_options ring = {
 		.size = DISK_RING_SIZE,
-		.packed = disk->fe.features & VU_BIT(VIRTIO_F_RING_PACKED),
-		.event_idx = disk->fe.features & VU_BIT(VIRTIO_RING_F_EVENT_IDX),
-		.indirect = disk->fe.features & VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) ? 136 : 0,
+		.packed = features & VU_BIT(VIRTIO_F_RING_PACKED),
+		.event_idx = features & VU_BIT(VIRTIO_RING_F_EVENT_IDX),
+		.indirect = features & VU_BIT(VIRTIO_RING_F_INDIRECT_DESC) ? 136 : 0,
 	};
 
 	make_memory(disk);
@@ -72,6 +72,11 @@ static void start(struct disk *disk)
 	ck_assert_int_eq(fe_alloc(&disk->mem, DISK_DATA_BYTES, 4096, &disk->data_mem), 0);
 	disk->slot = (struct disk_slot *)disk->slots_mem.host;
 	disk->data = disk->data_mem.host;
+}
+
+static void start(struct disk *disk)
+{
+	disk_lay_out(disk, disk->fe.features);
 	share_memory(disk);
 	ck_assert_int_eq(fe_ring_start(&disk->fe, 0, &disk->ring), 0);
 	ck_assert_int_eq(fe_sync(&disk->fe), 0);

@@ -46,6 +46,9 @@ void disk_open(struct disk *disk, const char *socket, uint64_t without);
 void disk_open_packed(struct disk *disk, const char *socket, uint64_t without);
 void disk_adopt(struct disk *disk, int sock);
 
+/* disk_lay_out - guest memory and a ring for a driver that accepts @features; no back-end is told. */
+void disk_lay_out(struct disk *disk, uint64_t features);
+
 /* disk_close - stop the ring, hang up. disk_drop - hang up at once. Both free everything. */
 void disk_close(struct disk *disk);
 void disk_drop(struct disk *disk);

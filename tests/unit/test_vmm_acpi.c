@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #include "tests/unit/support.h"
-#include "tests/unit/vmm_hv.h"
+#include "tests/unit/vmm_recorder.h"
 #include "vmm/acpi.h"
 #include "vmm/acpi_tables.h"
 #include "vmm/aml.h"
@@ -14,6 +14,7 @@
 #include "vmm/memory_map.h"
 
 static struct ram ram;
+static struct recorder rec;
 static uint32_t apic_ids[100000];
 
 static void setup(void)
@@ -130,15 +131,14 @@ END_TEST
 /* The registers FADT names are on the board, at both of its ways to name them. */
 START_TEST(the_board_answers_where_fadt_says)
 {
-	struct lines_hv hv;
 	struct board board;
 	struct board_options opt = {.ram_bytes = 4 << 20};
 	const struct acpi_fadt *f;
 
 	write_tables(1);
 	f = fadt();
-	lines_hv_init(&hv);
-	ck_assert_int_eq(board_init(&board, &hv.hv, &opt), 0);
+	recorder_init(&rec);
+	ck_assert_int_eq(board_init(&board, &rec.hv, &opt), 0);
 	ck_assert_uint_eq(f->x_pm1a_event.address, f->pm1a_event);
 	ck_assert_uint_eq(f->x_pm1a_control.address, f->pm1a_control);
 	ck_assert_uint_eq(f->x_pm_timer.address, f->pm_timer);
@@ -153,7 +153,7 @@ START_TEST(the_board_answers_where_fadt_says)
 			  UINT32_MAX);
 	bus_write(&board.bus, BUS_PIO, f->pm1a_event + 2u, 2, 0x100);
 	ck_assert(board_power_button(&board));
-	ck_assert(hv.level[f->sci_irq]);
+	ck_assert(rec.lines[f->sci_irq]);
 	bus_write(&board.bus, BUS_PIO, 0x70, 1, f->century);
 	ck_assert_uint_ge(bus_read(&board.bus, BUS_PIO, 0x71, 1), 0x20);
 }
@@ -168,13 +168,12 @@ static void count_reset(void *ctx, const char *how)
 START_TEST(the_reset_register_resets)
 {
 	unsigned resets = 0;
-	struct lines_hv hv;
 	struct board board;
 	struct board_options opt = {.events = {.reset = count_reset, .ctx = &resets}};
 
 	write_tables(1);
-	lines_hv_init(&hv);
-	ck_assert_int_eq(board_init(&board, &hv.hv, &opt), 0);
+	recorder_init(&rec);
+	ck_assert_int_eq(board_init(&board, &rec.hv, &opt), 0);
 	ck_assert(fadt()->flags & FADT_RESET);
 	ck_assert_uint_eq(fadt()->reset.space, ACPI_SPACE_IO);
 	bus_write(&board.bus, BUS_PIO, fadt()->reset.address, fadt()->reset.bits / 8,

@@ -165,6 +165,21 @@ START_TEST(info)
 }
 END_TEST
 
+/* A path is any bytes; JSON is UTF-8. */
+START_TEST(a_path_that_is_no_text)
+{
+	json_t *response, *kernel;
+
+	opt.load.kernel_path = "/k\xff\xc3";
+	opt.load.cmdline = "gr\xc3\xbcn";
+	response = call("vm.info", "{}");
+	kernel = json_object_get(json_object_get(response, "result"), "kernel");
+	ck_assert_str_eq(json_string_value(json_object_get(kernel, "file")), "/k??");
+	ck_assert_str_eq(json_string_value(json_object_get(kernel, "cmdline")), "gr\xc3\xbcn");
+	json_decref(response);
+}
+END_TEST
+
 START_TEST(steps)
 {
 	static const struct {
@@ -249,6 +264,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, info);
+	tcase_add_test(tcase, a_path_that_is_no_text);
 	tcase_add_test(tcase, steps);
 	tcase_add_test(tcase, refused_steps);
 	tcase_add_test(tcase, stats);

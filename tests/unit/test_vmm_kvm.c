@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_vmm_kvm.c - what the board asks of KVM is done, a reset reaches its interrupt controllers, and what
- * stands in the way of a start is said. Skipped where there is no /dev/kvm.
+ * test_vmm_kvm.c - what the board asks of KVM is done, a reset reaches its interrupt controllers,
+ * and what stands in the way of a start is said. Skipped where there is no /dev/kvm.
  */
 #include <sys/eventfd.h>
 #include <sys/prctl.h>

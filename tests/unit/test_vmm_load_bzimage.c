@@ -4,6 +4,7 @@
  * sense is refused with one line and does no harm. Tests vmm/load_bzimage.
  */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "tests/unit/load_rig.h"
 #include "tests/unit/support.h"
@@ -451,6 +452,21 @@ START_TEST(files_that_shrink_are_an_error_and_not_a_crash)
 }
 END_TEST
 
+/* A file of sysfs tells of a whole page and has a few bytes: as one that shrinks while it is read. */
+START_TEST(a_file_that_ends_while_it_is_read_is_an_error)
+{
+	static const char path[] = "/sys/kernel/uevent_seqnum";
+	struct stat st;
+
+	if (stat(path, &st) || st.st_size < 4096) {
+		fprintf(stderr, "not tried: %s is not there\n", path);
+		return;
+	}
+	rig.opt.initrd_path = path;
+	refused_for("--initrd=/sys/", -ENODATA, "shorter");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("bzImage kernels");
@@ -478,6 +494,7 @@ int main(void)
 	tcase_add_test(tc, a_file_that_is_too_short_is_refused);
 	tcase_add_test(tc, any_byte_of_the_header_may_be_wrong);
 	tcase_add_test(tc, files_that_shrink_are_an_error_and_not_a_crash);
+	tcase_add_test(tc, a_file_that_ends_while_it_is_read_is_an_error);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

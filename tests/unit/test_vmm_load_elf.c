@@ -212,6 +212,21 @@ START_TEST(a_kernel_that_just_fits_is_loaded)
 }
 END_TEST
 
+START_TEST(segments_may_come_in_any_order)
+{
+	Elf64_Phdr *first = elf_segment_64(&image, 0), *second = elf_segment_64(&image, 1);
+	Elf64_Phdr text = *first;
+
+	*first = *second;
+	*second = text;
+	ck_assert_int_eq(load(), 0);
+	ck_assert_mem_eq(rig_at(&rig, ELF_TEXT_GPA), image.bytes + ELF_TEXT_OFFSET, ELF_TEXT_BYTES);
+	ck_assert_mem_eq(rig_at(&rig, ELF_DATA_GPA), image.bytes + ELF_DATA_OFFSET, ELF_DATA_BYTES);
+	first->p_memsz = RAM_BYTES;
+	refused(-E2BIG, "--memory=20M would do");
+}
+END_TEST
+
 /* --- what is refused --- */
 
 START_TEST(other_machines_are_named)
@@ -451,6 +466,7 @@ int main(void)
 	tcase_add_test(tc, a_reset_loads_everything_anew);
 	tcase_add_test(tc, a_large_bss_makes_no_pages);
 	tcase_add_test(tc, a_kernel_that_just_fits_is_loaded);
+	tcase_add_test(tc, segments_may_come_in_any_order);
 	tcase_add_test(tc, other_machines_are_named);
 	tcase_add_test(tc, other_kinds_of_elf_are_named);
 	tcase_add_test(tc, without_a_pvh_entry_it_says_what_is_missing);

@@ -138,6 +138,7 @@ END_TEST
 
 START_TEST(large_pages_can_be_mapped)
 {
+	opt.size += 4096; /* a kernel that aligns by itself does so for whole large pages */
 	created();
 	ck_assert_uint_eq((uintptr_t)ram.mem.regions[0].host % (2 * MIB), 0);
 }

@@ -6,12 +6,12 @@
 #include <linux/serial_reg.h>
 
 #include "tests/unit/support.h"
-#include "tests/unit/vmm_hv.h"
+#include "tests/unit/vmm_recorder.h"
 #include "vmm/memory_map.h"
 #include "vmm/serial.h"
 
 static struct bus bus;
-static struct lines_hv hv;
+static struct recorder rec;
 static struct serial serial;
 static uint8_t sent[512];
 static unsigned num_sent, room;
@@ -29,10 +29,10 @@ static bool take(void *ctx, uint8_t byte)
 static void setup(void)
 {
 	bus_init(&bus);
-	lines_hv_init(&hv);
+	recorder_init(&rec);
 	num_sent = 0;
 	room = sizeof(sent);
-	ck_assert_int_eq(serial_init(&serial, &bus, &hv.hv, PORT_COM1, IRQ_COM1, take, sent), 0);
+	ck_assert_int_eq(serial_init(&serial, &bus, &rec.hv, PORT_COM1, IRQ_COM1, take, sent), 0);
 }
 
 static uint8_t in(unsigned reg)
@@ -47,7 +47,7 @@ static void out(unsigned reg, uint8_t value)
 
 static bool irq(void)
 {
-	return hv.level[IRQ_COM1];
+	return rec.lines[IRQ_COM1];
 }
 
 static void receive(const char *text)
@@ -176,7 +176,7 @@ START_TEST(room_to_send_raises_an_interrupt)
 	ck_assert_uint_eq(in(UART_IIR), 0xc0 | UART_IIR_NO_INT);
 	out(UART_TX, 'x');
 	ck_assert(irq());
-	ck_assert_uint_eq(hv.rises[IRQ_COM1], 2); /* an edge each time */
+	ck_assert_uint_eq(rec.line_rises[IRQ_COM1], 2); /* an edge each time */
 	ck_assert_uint_eq(in(UART_IIR), 0xc0 | UART_IIR_THRI);
 	/* Linux switches it off and on, and takes a chip that says nothing then for a broken one. */
 	out(UART_IER, 0);
@@ -460,14 +460,14 @@ START_TEST(a_reset_lowers_the_line)
 	start(0x0f);
 	receive("abc");
 	ck_assert(irq());
-	hv.calls = 0;
+	rec.num_line_calls = 0;
 	serial_reset(&serial);
 	ck_assert(!irq());
-	ck_assert_uint_eq(hv.calls, 1); /* said, for a controller that was reset too */
+	ck_assert_uint_eq(rec.num_line_calls, 1); /* said, for a controller that was reset too */
 	ck_assert_uint_eq(in(UART_IER), 0);
 	ck_assert_uint_eq(serial_rx_room(&serial), 1);
 	serial_reset(&serial);
-	ck_assert_uint_eq(hv.calls, 2);
+	ck_assert_uint_eq(rec.num_line_calls, 2);
 }
 END_TEST
 

@@ -229,6 +229,19 @@ START_TEST(amd_leaves_count_what_there_is)
 }
 END_TEST
 
+START_TEST(amd_threads_are_told_where_the_host_has_none)
+{
+	vendor("Auth", 0xd);
+	add(0x80000000, 0)->eax = 0x8000001a;
+	add(0x80000001, 0);
+	patch((struct topology){.sockets = 1, .cores = 2, .threads = 2}, 3);
+	ck_assert_uint_eq(get(0x80000000, 0)->eax, 0x8000001e);
+	ck_assert_uint_eq(get(0x80000001, 0)->ecx, 1u << 22 | 2);
+	ck_assert_uint_eq(get(0x8000001e, 0)->eax, 3);
+	ck_assert_uint_eq(get(0x8000001e, 0)->ebx, 1 << 8 | 1);
+}
+END_TEST
+
 START_TEST(amd_leaves_mean_nothing_on_intel)
 {
 	intel();
@@ -270,6 +283,7 @@ int main(void)
 	tcase_add_test(tc, leaves_b_and_1f_replace_what_kvm_had);
 	tcase_add_test(tc, leaf_b_is_reached_by_processors_that_end_before_it);
 	tcase_add_test(tc, amd_leaves_count_what_there_is);
+	tcase_add_test(tc, amd_threads_are_told_where_the_host_has_none);
 	tcase_add_test(tc, amd_leaves_mean_nothing_on_intel);
 	tcase_add_test(tc, no_room_is_an_error_and_nothing_is_written_beyond);
 	suite_add_tcase(suite, tc);

@@ -3,7 +3,10 @@
  * test_vmm_vcpu.c - a guest's accesses reach the board, and a vCPU stops when it is told to, with
  * nothing half done. Skipped where there is no /dev/kvm.
  */
+#include <sched.h>
+
 #include "tests/unit/kvm_rig.h"
+#include "vhost/base/sandbox.h"
 
 GUEST(ports, 32,
       "mov $0x500, %dx\n"
@@ -218,18 +221,40 @@ static unsigned threads_named(const char *name)
 	return count;
 }
 
-START_TEST(threads_have_names_and_end)
+START_TEST(threads_have_names_and_places_and_end)
 {
 	unsigned fds = open_fds();
+	cpu_set_t cpus;
+	int last = 0;
 
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &cpus))
+			last = cpu;
 	power_on(2);
+	rig.vm.vcpus[1].cpu = last;
 	BOOT(busy);
+	ck_assert_int_eq(pthread_getaffinity_np(rig.vm.vcpus[1].thread, sizeof(cpus), &cpus), 0);
+	ck_assert(CPU_COUNT(&cpus) == 1 && CPU_ISSET(last, &cpus));
 	ck_assert_uint_eq(threads_named("vcpu0"), 1);
 	ck_assert_uint_eq(threads_named("vcpu1"), 1);
 	wait_until(rig.num_pulses > 2);
 	power_off();
 	ck_assert_uint_eq(threads_named("vcpu0"), 0);
 	ck_assert_uint_eq(open_fds(), fds);
+}
+END_TEST
+
+START_TEST(a_thread_without_its_sandbox_does_not_start)
+{
+	static const struct sandbox_rule no_call = {.call = -1};
+	static const struct sandbox_filter filter = {&no_call, 1};
+
+	power_on(1);
+	rig.vm.vcpu_filter = &filter;
+	ck_assert_int_lt(vcpu_start(&rig.vm.vcpus[0]), 0);
+	ck_assert_int_eq(rig.vm.vcpus[0].state, VCPU_ENDED);
+	power_off();
 }
 END_TEST
 
@@ -270,39 +295,6 @@ START_TEST(exits_are_counted_by_reason)
 }
 END_TEST
 
-/* fake_stats - a file that says what no kernel says. */
-static json_t *fake_stats(const struct kvm_stats_header *header, size_t file_bytes)
-{
-	struct vcpu vcpu = {.stats_fd = test_memfd(file_bytes)};
-	json_t *stats;
-
-	ck_assert_int_eq(pwrite(vcpu.stats_fd, header, sizeof(*header), 0), sizeof(*header));
-	stats = vcpu_stats(&vcpu);
-	close(vcpu.stats_fd);
-	ck_assert_ptr_nonnull(stats);
-	return stats;
-}
-
-START_TEST(statistics_that_make_no_sense_are_left_out)
-{
-	static const struct kvm_stats_header headers[] = {
-		{.name_size = 48, .num_desc = 3, .desc_offset = 0x1000, .data_offset = 0},
-		{.name_size = 48, .num_desc = UINT32_MAX, .desc_offset = 64},
-		{.name_size = UINT32_MAX, .num_desc = 1, .desc_offset = 64},
-		{.name_size = 0, .num_desc = 1, .desc_offset = 64},
-		{.name_size = 47, .num_desc = 2, .desc_offset = 64},
-		{.name_size = 48, .num_desc = 0},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
-		json_t *stats = fake_stats(&headers[i], 512);
-
-		ck_assert_uint_eq(json_object_size(json_object_get(stats, "kernel")), 0);
-		json_decref(stats);
-	}
-}
-END_TEST
-
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -313,10 +305,10 @@ int main(void)
 		a_vcpu_that_was_never_started_by_another_stops,
 		an_access_is_completed_before_the_vcpu_stands,
 		a_memory_access_is_completed_before_the_vcpu_stands,
-		threads_have_names_and_end,
+		threads_have_names_and_places_and_end,
+		a_thread_without_its_sandbox_does_not_start,
 		a_machine_that_never_ran_is_taken_apart,
 		exits_are_counted_by_reason,
-		statistics_that_make_no_sense_are_left_out,
 	};
 
 	return run_kvm_suite("vmm_vcpu", tests, ARRAY_SIZE(tests));

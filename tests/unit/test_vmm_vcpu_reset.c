@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_vmm_vcpu_reset.c - a vCPU begins as the boot protocol says, and a reset wipes what a guest left.
- * Skipped where there is no /dev/kvm.
+ * test_vmm_vcpu_reset.c - a vCPU begins as the boot protocol says, and a reset wipes what a guest
+ * left. Skipped where there is no /dev/kvm.
  */
 #include "tests/unit/kvm_rig.h"
 
@@ -9,7 +9,7 @@
 GUEST(traces, 32,
       "mov $0x174, %ecx\n mov $0x5a, %eax\n xor %edx, %edx\n wrmsr\n"
       "mov $0x77, %eax\n mov %eax, %cr2\n"
-      "movl $0x155, 0xfee00080\n" /* task priority */
+      "movl $0x0b, 0xfee003e0\n" /* the local APIC's timer divides by 1 */
       "mov $0x1234, %esi\n mov $0x5678, %ebp\n"
       "out %al, $0x81\n"
       "1: jmp 1b\n");
@@ -93,12 +93,12 @@ START_TEST(a_reset_wipes_what_the_guest_left)
 		stop();
 		ck_assert_uint_eq(test_msr(), 0x5a);
 		ck_assert_uint_eq(system_registers(0).cr2, 0x77);
-		ck_assert_uint_eq(lapic_register(0, 0x80), 0x55);
+		ck_assert_uint_eq(lapic_register(0, 0x3e0), 0xb);
 		ck_assert_uint_eq(registers(0).rbp, 0x5678);
 		reset_all();
 		ck_assert_uint_eq(test_msr(), 0);
 		ck_assert_uint_eq(system_registers(0).cr2, 0);
-		ck_assert_uint_eq(lapic_register(0, 0x80), 0);
+		ck_assert_uint_eq(lapic_register(0, 0x3e0), 0);
 		ck_assert_uint_eq(registers(0).rbp, 0);
 		ck_assert_uint_eq(registers(0).rsi, 0);
 		run();
@@ -134,6 +134,8 @@ START_TEST(other_vcpus_wait_for_the_first_in_every_life)
 		reset_all();
 		ck_assert_int_eq(ioctl(rig.vm.vcpus[1].fd, KVM_GET_MP_STATE, &state), 0);
 		ck_assert_uint_eq(state.mp_state, KVM_MP_STATE_UNINITIALIZED);
+		ck_assert_uint_eq(registers(1).rip, 0xfff0);
+		ck_assert_uint_eq(system_registers(1).cs.base, 0xffff0000);
 		run();
 	}
 	power_off();

@@ -8,8 +8,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
+#include "vhost/base/eventfd.h"
 #include "vhost/base/util.h"
 #include "vmm/hv.h"
 
@@ -28,6 +30,7 @@ struct recorder {
 		int fd;
 	} irqfds[RECORDER_MAX];
 	unsigned num_irqfds;
+	unsigned num_raised_by_add; /* irqfds whose counter was not 0 when they were added */
 	struct recorder_route {
 		bool set;
 		uint64_t addr;
@@ -36,6 +39,7 @@ struct recorder {
 	unsigned num_route_calls;
 	bool lines[HV_ISA_GSIS];
 	unsigned num_line_calls;
+	unsigned line_rises[HV_ISA_GSIS]; /* from low to high */
 	/* What it answers, 0: as it should. */
 	int ioeventfd_error, irqfd_error, route_error;
 	bool no_any_length; /* -EINVAL for an ioeventfd of any size */
@@ -80,10 +84,12 @@ static inline void recorder_ioeventfd_del(struct hv *hv, uint64_t gpa, unsigned 
 static inline int recorder_irqfd_add(struct hv *hv, unsigned gsi, int fd)
 {
 	struct recorder *rec = recorder_of(hv);
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 
 	assert(gsi >= HV_ISA_GSIS && gsi < HV_MAX_GSIS && fd >= 0);
 	if (rec->irqfd_error)
 		return rec->irqfd_error;
+	rec->num_raised_by_add += poll(&pfd, 1, 0) == 1;
 	assert(rec->routes[gsi].set);
 	for (unsigned i = 0; i < rec->num_irqfds; i++)
 		assert(rec->irqfds[i].fd != fd);
@@ -100,6 +106,7 @@ static inline void recorder_irqfd_del(struct hv *hv, unsigned gsi, int fd)
 		if (rec->irqfds[i].gsi != gsi || rec->irqfds[i].fd != fd)
 			continue;
 		rec->irqfds[i] = rec->irqfds[--rec->num_irqfds];
+		eventfd_drain(fd); /* as KVM does: it has been raised */
 		return;
 	}
 	assert(!"an irqfd that is not there is removed");
@@ -122,6 +129,7 @@ static inline void recorder_irq_line(struct hv *hv, unsigned gsi, bool level)
 	struct recorder *rec = recorder_of(hv);
 
 	assert(gsi < HV_ISA_GSIS);
+	rec->line_rises[gsi] += level && !rec->lines[gsi];
 	rec->lines[gsi] = level;
 	rec->num_line_calls++;
 }

@@ -12,6 +12,7 @@
 #include "tests/guest/image/pci.h"
 
 #define LOOKS_PER_TICK 64
+#define PATIENCE_MS    8000 /* unless the command line has patience=MS */
 
 struct blk_options blk_options_from_cmdline(void)
 {
@@ -67,6 +68,7 @@ bool blk_start(struct blk *blk, const struct blk_options *opt)
 	int slot = pci_find_virtio(2, opt->index);
 
 	blk->opt = *opt;
+	blk->patience_ms = (unsigned)option_number("patience", PATIENCE_MS);
 	blk->num_queues = opt->num_queues ?: 1;
 	blk->in_flight = blk->strange = 0;
 	if (slot < 0 || !virtio_open(v, (unsigned)slot))
@@ -186,7 +188,7 @@ void blk_reap(struct blk *blk)
 int blk_wait(struct blk *blk, int number)
 {
 	struct blk_request *request = &blk->requests[number];
-	uint64_t deadline = clock_after_ms(REQUEST_MS);
+	uint64_t deadline = clock_after_ms(blk->patience_ms);
 
 	for (unsigned i = 1;; i++) {
 		blk_reap(blk);
@@ -211,14 +213,14 @@ bool blk_poll_all(struct blk *blk)
 
 bool blk_wait_all(struct blk *blk)
 {
-	uint64_t deadline = clock_after_ms(REQUEST_MS);
+	uint64_t deadline = clock_after_ms(blk->patience_ms);
 	unsigned left = blk->in_flight;
 
 	for (unsigned i = 1; blk->in_flight; i++) {
 		blk_reap(blk);
 		if (blk->in_flight != left) {
 			left = blk->in_flight;
-			deadline = clock_after_ms(REQUEST_MS);
+			deadline = clock_after_ms(blk->patience_ms);
 		}
 		if (i % LOOKS_PER_TICK == 0 && clock_is_past(deadline))
 			return false;

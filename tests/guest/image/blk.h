@@ -16,7 +16,6 @@
 
 #define SECTOR_BYTES 512
 #define MAX_REQUESTS 64
-#define REQUEST_MS   8000
 
 enum blk_interrupts { BLK_MSIX, BLK_INTX, BLK_POLL };
 
@@ -42,6 +41,7 @@ struct blk {
 	unsigned num_queues;
 	unsigned seen[MAX_QUEUES]; /* interrupts that were acted upon */
 	unsigned in_flight;
+	unsigned patience_ms; /* how long a request may take */
 	unsigned strange; /* completions of what was never asked */
 	struct blk_request requests[MAX_REQUESTS];
 };
@@ -70,10 +70,10 @@ void blk_reap(struct blk *blk);
 bool blk_poll_all(struct blk *blk);
 
 /* blk_wait - until request @number is complete. Return: its status (VIRTIO_BLK_S_*), or -1 when it
- * took longer than REQUEST_MS. */
+ * took longer than patience_ms. */
 int blk_wait(struct blk *blk, int number);
 
-/* blk_wait_all - until none is in flight. Return: false after REQUEST_MS without progress. */
+/* blk_wait_all - until none is in flight. Return: false after patience_ms without progress. */
 bool blk_wait_all(struct blk *blk);
 
 /* blk_do - submit, kick and wait. Return: as blk_wait(), -1 also without room. */

@@ -11,6 +11,7 @@
 #include "tests/guest/image/pci.h"
 
 #define ISR_QUEUE 1
+#define RTC_PIN   8
 
 static volatile unsigned queue_count, config_count;
 static volatile int last_pin = -1;
@@ -32,7 +33,7 @@ static void on_interrupt(uint8_t vector)
 /* ISA devices have the other pins. */
 static bool may_be_intx(unsigned pin)
 {
-	return pin == 5 || (pin >= 9 && pin <= 11) || pin >= 16;
+	return (pin >= 5 && pin <= 11 && pin != RTC_PIN) || pin >= 16;
 }
 
 void intx_claim(unsigned slot, uint64_t isr)

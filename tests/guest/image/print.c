@@ -146,6 +146,15 @@ void step(const char *word)
 	print("STEP %s\n", word);
 }
 
+void step_answered(const char *word)
+{
+	char byte;
+
+	step(word);
+	while (!serial_take(&byte))
+		;
+}
+
 void print_plan(void)
 {
 	print("1..%u\n", results);

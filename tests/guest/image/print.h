@@ -31,6 +31,9 @@ void note(const char *format, ...) PRINTF_LIKE(1);
 /* step - tell the host that it is its turn. */
 void step(const char *word);
 
+/* step_answered - and wait until it has typed something. */
+void step_answered(const char *word);
+
 /* print_plan - the last line. */
 void print_plan(void);
 

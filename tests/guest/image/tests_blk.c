@@ -12,7 +12,7 @@
 #include "tests/guest/image/pci.h"
 #include "tests/guest/image/serial.h"
 
-#define MANY_SECTORS 4
+#define MANY_SECTORS 2
 #define ID_BYTES     20
 
 static struct blk blk;

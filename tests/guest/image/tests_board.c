@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests_board.c - serial port, ACPI tables, memory map, clocks. Test guest, the first CPU.
+ * tests_board.c - serial port, ACPI tables, memory map. Test guest, the first CPU.
  */
 #include <linux/serial_reg.h>
 
@@ -259,43 +259,7 @@ static void memory_map(void)
 	check(ram <= expected && ram + (1u << 20) >= expected, "memory: %lu KiB of RAM", ram >> 10);
 }
 
-/* --- clocks --- */
-
-static uint8_t cmos_read(uint8_t index)
-{
-	outb(0x70, index);
-	return inb(0x71);
-}
-
-static unsigned from_bcd(uint8_t value)
-{
-	return (value >> 4) * 10u + (value & 15);
-}
-
-static void rtc(void)
-{
-	unsigned seconds, hours, month, year;
-	uint64_t deadline = clock_after_ms(2500);
-	uint8_t begin;
-
-	while (cmos_read(0x0a) & 0x80)
-		if (clock_is_past(deadline))
-			break;
-	begin = cmos_read(0);
-	seconds = from_bcd(begin);
-	hours = from_bcd(cmos_read(4) & 0x7f);
-	month = from_bcd(cmos_read(8));
-	year = from_bcd(cmos_read(9));
-	check(seconds < 60 && hours < 24 && month >= 1 && month <= 12 && year >= 20 && year < 100,
-	      "rtc: a time of day, in BCD");
-	check(cmos_read(0x0d) & 0x80, "rtc: its battery is well");
-	while (cmos_read(0) == begin && !clock_is_past(deadline))
-		cpu_pause();
-	check(cmos_read(0) != begin, "rtc: seconds pass");
-}
-
 const struct guest_test board_tests[] = {
-	{"serial", serial}, {"serial-rx", serial_rx},
-	{"acpi", acpi_all}, {"memory", memory_map},
-	{"rtc", rtc},       {NULL, NULL},
+	{"serial", serial}, {"serial-rx", serial_rx}, {"acpi", acpi_all}, {"memory", memory_map},
+	{NULL, NULL},
 };

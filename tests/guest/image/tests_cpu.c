@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests_cpu.c - the other CPUs, what CPUID says of them, timers. Test guest, the first CPU.
+ * tests_cpu.c - the other CPUs, what CPUID says of them, timers and clock. Test guest, the first CPU.
  */
 #include "tests/guest/image/acpi.h"
 #include "tests/guest/image/clock.h"
 #include "tests/guest/image/guest.h"
 #include "tests/guest/image/interrupt.h"
 #include "tests/guest/image/smp.h"
+
+#define CPUID_TSC_DEADLINE (1u << 24)
+#define MSR_TSC_DEADLINE   0x6e0
+#define LAPIC_TSC_DEADLINE (2u << 17) /* of the timer's LVT entry */
 
 static bool in_madt(uint32_t id)
 {
@@ -150,16 +154,68 @@ static void sleep_and_wake(void)
 	check(true, "timer: a CPU that sleeps is woken");
 }
 
+/* The timer that stock kernels prefer, where there is one: it counts as the time stamp counter does. */
+static void deadline_timer(void)
+{
+	volatile unsigned *count = &interrupt_counts[VECTOR_TIMER];
+	unsigned before = *count;
+
+	if (!(cpuid(1, 0).ecx & CPUID_TSC_DEADLINE)) {
+		note("timer: no TSC deadline");
+		return;
+	}
+	lapic_write(LAPIC_LVT_TIMER, LAPIC_TSC_DEADLINE | VECTOR_TIMER);
+	memory_barrier();
+	wrmsr(MSR_TSC_DEADLINE, __builtin_ia32_rdtsc() + 1000000);
+	check(wait_for(count, before + 1, 2000), "timer: a TSC deadline interrupts");
+	wait_ms(5);
+	check_equal(*count, before + 1, "timer: and only once");
+	lapic_write(LAPIC_LVT_TIMER, LAPIC_MASKED);
+}
+
 static void timers(void)
 {
 	lapic_timer();
+	deadline_timer();
 	pit();
 	sleep_and_wake();
 }
 
+/* --- clock --- */
+
+static uint8_t cmos_read(uint8_t index)
+{
+	outb(0x70, index);
+	return inb(0x71);
+}
+
+static unsigned from_bcd(uint8_t value)
+{
+	return (value >> 4) * 10u + (value & 15);
+}
+
+static void rtc(void)
+{
+	unsigned seconds, hours, month, year;
+	uint64_t deadline = clock_after_ms(2500);
+	uint8_t begin;
+
+	while (cmos_read(0x0a) & 0x80)
+		if (clock_is_past(deadline))
+			break;
+	begin = cmos_read(0);
+	seconds = from_bcd(begin);
+	hours = from_bcd(cmos_read(4) & 0x7f);
+	month = from_bcd(cmos_read(8));
+	year = from_bcd(cmos_read(9));
+	check(seconds < 60 && hours < 24 && month >= 1 && month <= 12 && year >= 20 && year < 100,
+	      "rtc: a time of day, in BCD");
+	check(cmos_read(0x0d) & 0x80, "rtc: its battery is well");
+	while (cmos_read(0) == begin && !clock_is_past(deadline))
+		cpu_pause();
+	check(cmos_read(0) != begin, "rtc: seconds pass");
+}
+
 const struct guest_test cpu_tests[] = {
-	{"smp", smp},
-	{"topology", topology},
-	{"timers", timers},
-	{NULL, NULL},
+	{"smp", smp}, {"topology", topology}, {"timers", timers}, {"rtc", rtc}, {NULL, NULL},
 };

@@ -15,6 +15,7 @@
 
 #define COUNT_SECTOR 7 /* how often this machine has been reset is kept there */
 #define MAGIC        0x5253544252535442
+#define KEPT_RAM     0x2000000
 
 static struct blk blk;
 static uint64_t sector[SECTOR_BYTES / 8] __attribute__((aligned(16)));
@@ -100,6 +101,38 @@ static void resets(void)
 		blk_submit(&blk, 0, VIRTIO_BLK_T_IN, i, sector, sizeof(sector), 0);
 	queue_kick(&blk.v.queues[0]);
 	reset_machine(how);
+}
+
+static volatile unsigned ready_to_reset;
+
+static void reset_by_port(unsigned index)
+{
+	__atomic_fetch_add(&ready_to_reset, 1, __ATOMIC_SEQ_CST);
+	while (ready_to_reset < acpi.num_cpus)
+		cpu_pause();
+	for (unsigned i = 0; i < 1000; i++) {
+		if (index & 1)
+			outb(0x64, 0xfe);
+		else
+			outb(0x92, 1);
+	}
+}
+
+/* All CPUs at once, resets=N times; no device is in use that it would have to wait for. A reset leaves
+ * RAM as it is, but for where the kernel is loaded to: there it is counted. */
+static void resets_together(void)
+{
+	volatile uint64_t *kept = (uint64_t *)KEPT_RAM;
+
+	if (kept[0] != MAGIC)
+		kept[1] = 0;
+	kept[0] = MAGIC;
+	if (kept[1]++ == option_number("resets", 1))
+		return;
+	smp_start();
+	smp_work(reset_by_port);
+	reset_by_port(0);
+	check(false, "reset: by all CPUs");
 }
 
 /* --- power --- */
@@ -188,7 +221,13 @@ static void crash_by_int3(void)
 }
 
 const struct guest_test life_tests[] = {
-	{"poweroff", nothing},   {"resets", resets}, {"power-button", power_button},
-	{"still", stand_still},  {"idle", idle},     {"triple-fault", crash_by_triple_fault},
-	{"int3", crash_by_int3}, {NULL, NULL},
+	{"poweroff", nothing},
+	{"resets", resets},
+	{"resets-together", resets_together},
+	{"power-button", power_button},
+	{"still", stand_still},
+	{"idle", idle},
+	{"triple-fault", crash_by_triple_fault},
+	{"int3", crash_by_int3},
+	{NULL, NULL},
 };

@@ -4,6 +4,7 @@
  */
 #include "tests/guest/image/acpi.h"
 #include "tests/guest/image/blk.h"
+#include "tests/guest/image/clock.h"
 #include "tests/guest/image/cpu.h"
 #include "tests/guest/image/guest.h"
 #include "tests/guest/image/intx.h"
@@ -150,6 +151,20 @@ static bool reads_well(void)
 	return blk_do(&blk, 0, VIRTIO_BLK_T_IN, 0, sector, sizeof(sector)) == VIRTIO_BLK_S_OK;
 }
 
+/* A doorbell that has moved rings nobody where it was. */
+static void doorbell_is_gone(uint64_t old_doorbell)
+{
+	int number = blk_submit(&blk, 0, VIRTIO_BLK_T_IN, 0, sector, sizeof(sector), 0);
+
+	write16(old_doorbell, 0);
+	wait_ms(20);
+	blk_reap(&blk);
+	check(number >= 0 && blk.requests[number].busy, "pci: the old doorbell rings nobody");
+	queue_kick(&blk.v.queues[0]);
+	check_equal((unsigned)blk_wait(&blk, number), VIRTIO_BLK_S_OK,
+		    "pci: the new one rings for what waited");
+}
+
 /* Registers and doorbells at a new address, while the disk is in use. */
 static void bar_moves(void)
 {
@@ -181,6 +196,7 @@ static void bar_moves(void)
 		      "pci: its registers answer there");
 		blk.v.queues[0].notify = new + notify;
 		check(reads_well(), "pci: and so does its doorbell");
+		doorbell_is_gone(there - offset + notify);
 	}
 	blk_stop(&blk);
 }

@@ -4,8 +4,6 @@
  * values that make no sense. The machine has to live, and after a reset of the device to work.
  * Test guest, the first CPU; in the last test all of them.
  */
-#include <linux/serial_reg.h>
-
 #include "tests/guest/image/acpi.h"
 #include "tests/guest/image/blk.h"
 #include "tests/guest/image/clock.h"
@@ -14,72 +12,12 @@
 #include "tests/guest/image/interrupt.h"
 #include "tests/guest/image/pci.h"
 #include "tests/guest/image/poke.h"
-#include "tests/guest/image/serial.h"
 #include "tests/guest/image/smp.h"
 
-#define MMIO_SIZES 4 /* 1, 2, 4, 8 bytes */
 #define PORT_SIZES 3
 
 static struct blk blk;
 static uint8_t sector[SECTOR_BYTES] __attribute__((aligned(16)));
-
-uint64_t poke_random(void)
-{
-	static uint64_t state = 0x2545f4914f6cdd1d;
-	uint64_t x = state;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	state = x;
-	return x;
-}
-
-uint64_t poke_value(unsigned kind)
-{
-	return kind == 0 ? 0 : kind == 1 ? ~0ull : poke_random();
-}
-
-static uint64_t read_sized(uint64_t addr, unsigned log2)
-{
-	return log2 == 0   ? read8(addr)
-	       : log2 == 1 ? read16(addr)
-	       : log2 == 2 ? read32(addr)
-			   : read64(addr);
-}
-
-static void write_sized(uint64_t addr, unsigned log2, uint64_t value)
-{
-	if (log2 == 0)
-		write8(addr, (uint8_t)value);
-	else if (log2 == 1)
-		write16(addr, (uint16_t)value);
-	else if (log2 == 2)
-		write32(addr, (uint32_t)value);
-	else
-		write64(addr, value);
-}
-
-void poke_memory(uint64_t addr, uint64_t bytes, unsigned stride)
-{
-	for (uint64_t at = 0; at < bytes; at += stride) {
-		for (unsigned log2 = 0; log2 < MMIO_SIZES; log2++) {
-			read_sized(addr + at, log2);
-			write_sized(addr + at, log2, poke_value((unsigned)(at + log2) % 3));
-		}
-	}
-}
-
-bool poke_still_works(const char *what)
-{
-	struct blk_options opt = blk_options_from_cmdline();
-	bool works = blk_start(&blk, &opt);
-
-	works = works &&
-		blk_do(&blk, 0, VIRTIO_BLK_T_OUT, 3, sector, sizeof(sector)) == VIRTIO_BLK_S_OK;
-	check(works, "poke: the disk works after %s", what);
-	return blk_stop(&blk) && works;
-}
 
 /* --- configuration space --- */
 
@@ -193,7 +131,7 @@ static void holes(void)
 {
 	static const uint64_t addresses[] = {
 		PCI_FREE_MEMORY + 0x8000000,
-		0xdfffffff,
+		0xdffffff0,
 		0xe0100000,
 		0xfec10000,
 		0xfed00000,
@@ -201,122 +139,21 @@ static void holes(void)
 		0xfffffff8,
 		0x120000000,
 	};
-	bool ones = true;
+	uint64_t wrong = 0;
 
 	for (unsigned i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
 		for (unsigned odd = 0; odd < 4; odd++) {
 			uint64_t at = addresses[i] - odd;
 
 			poke_memory(at, 1, 1);
-			if (read64(at) != ~0ull) {
-				note("0x%lx reads 0x%lx", at, read64(at));
-				ones = false;
-			}
+			if (read64(at) != ~0ull)
+				wrong = at;
 		}
 	}
-	check(ones, "poke: memory that nobody claims reads all ones");
+	check_equal(wrong, 0, "poke: memory that nobody claims reads all ones");
 	outl(0x5000, 0);
 	check(inb(0x5000) == 0xff && inw(0x5001) == 0xffff && inl(0x5003) == 0xffffffff,
 	      "poke: and so do ports");
-}
-
-/* --- ports --- */
-
-static void read_ports(void)
-{
-	unsigned step_by = (unsigned)option_number("stride", 1);
-
-	for (unsigned port = 0; port < 0x10000; port += step_by) {
-		inb((uint16_t)port);
-		inw((uint16_t)port);
-		inl((uint16_t)port);
-	}
-	serial_init();
-	check(true, "poke: every port was read");
-	poke_still_works("every port was read");
-}
-
-/* Where a write may end the run, or take the machine's interrupts or console away for good. */
-static bool is_dangerous(unsigned port, unsigned bytes)
-{
-	static const struct {
-		uint16_t begin, end;
-	} keep[] = {
-		{0x20, 0x22},   {0xa0, 0xa2}, /* interrupt controllers */
-		{0x60, 0x65}, /* i8042 */
-		{0x92, 0x93},   {0x3f8, 0x400}, /* has a test of its own */
-		{0x600, 0x60c}, /* and so has this */
-		{0xcf9, 0xcfa},
-	};
-
-	for (unsigned i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
-		if (port < keep[i].end && port + bytes > keep[i].begin)
-			return !(port == PCI_ADDRESS && bytes == 4);
-	return false;
-}
-
-static void write_port(unsigned port, unsigned log2, uint64_t value)
-{
-	if (is_dangerous(port, 1u << log2))
-		return;
-	if (log2 == 0)
-		outb((uint16_t)port, (uint8_t)value);
-	else if (log2 == 1)
-		outw((uint16_t)port, (uint16_t)value);
-	else
-		outl((uint16_t)port, (uint32_t)value);
-}
-
-/* In loopback nothing comes out. */
-static void write_serial(void)
-{
-	serial_wait_sent();
-	for (unsigned i = 0; i < 256; i++) {
-		unsigned port = COM1 + i % 8;
-
-		outb(COM1 + UART_MCR, UART_MCR_LOOP);
-		if (i % 3 == 0)
-			outb((uint16_t)port, (uint8_t)poke_random());
-		else if (i % 3 == 1)
-			outw((uint16_t)port, (uint16_t)poke_random());
-		else
-			outl((uint16_t)port, (uint32_t)poke_random());
-		outb(COM1 + UART_MCR, UART_MCR_LOOP);
-		inl((uint16_t)port);
-	}
-	outb(COM1 + UART_LCR, 0);
-	wait_ms(1);
-	serial_init();
-}
-
-/* Everything but the sleep enable bit. */
-static void write_power(void)
-{
-	for (unsigned i = 0; i < 64; i++) {
-		uint16_t port = (uint16_t)(acpi.pm_event + i % 12);
-
-		if (port >= acpi.pm_control - 3u && port < acpi.pm_control + 2u)
-			outb(acpi.pm_control, (uint8_t)poke_random());
-		else if (i % 2)
-			outl(port, (uint32_t)poke_random());
-		else
-			outw(port, (uint16_t)poke_random());
-	}
-	outw((uint16_t)(acpi.pm_event + acpi.pm_event_bytes / 2), 0);
-	outw(acpi.pm_event, 0xffff);
-}
-
-static void write_ports(void)
-{
-	lapic_write(0x350, LAPIC_MASKED); /* LINT0, where the PICs come in */
-	for (unsigned port = 0; port < 0x1000; port += port < 0x800 ? 1 : 7)
-		for (unsigned log2 = 0; log2 < PORT_SIZES; log2++)
-			write_port(port, log2, poke_value((port + log2) % 3));
-	write_serial();
-	write_power();
-	outl(PCI_ADDRESS, 0);
-	check(true, "poke: ports were written");
-	poke_still_works("ports were written");
 }
 
 /* --- everything at once --- */
@@ -377,11 +214,6 @@ static void hammers(void)
 }
 
 const struct guest_test poke_tests[] = {
-	{"poke-config", config},
-	{"poke-bars", bars},
-	{"poke-holes", holes},
-	{"poke-read-ports", read_ports},
-	{"poke-write-ports", write_ports},
-	{"poke-together", hammers},
-	{NULL, NULL},
+	{"poke-config", config},    {"poke-bars", bars}, {"poke-holes", holes},
+	{"poke-together", hammers}, {NULL, NULL},
 };

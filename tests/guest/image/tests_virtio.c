@@ -219,12 +219,85 @@ static void device_reset(void)
 	check(blk_stop(&blk), "virtio: reset");
 }
 
+/* The host stops the back-end at the first word and, at the second, lets it go on or ends it. */
+static void reset_while_hung(void)
+{
+	uint64_t deadline;
+
+	if (!start())
+		return;
+	step_answered("hang");
+	for (unsigned i = 0; i < 4; i++)
+		blk_submit(&blk, 0, VIRTIO_BLK_T_IN, i, data[i], SECTOR_BYTES, 0);
+	queue_kick(&blk.v.queues[0]);
+	virtio_set_status(&blk.v, 0);
+	wait_ms(200);
+	check(virtio_status(&blk.v) != 0, "virtio: a device that still works is not reset yet");
+	step_answered("let-go");
+	deadline = clock_after_ms(8000);
+	while (virtio_status(&blk.v) && !clock_is_past(deadline))
+		cpu_pause();
+	check_equal(virtio_status(&blk.v), 0, "virtio: and is, when nobody works any more");
+	check(start() && reads_well(0), "virtio: the disk reads after that");
+	blk_stop(&blk);
+}
+
+/* --- all there can be --- */
+
+#define RINGS        0x2000000 /* far from everything else */
+#define RING_BYTES   0x1000
+#define DEVICE_BYTES 0x100000
+#define RING_SIZE    4
+
+/* Return: did the queue take its vector and its rings? */
+static bool enable_queue(const struct virtio *v, unsigned index, uint64_t rings)
+{
+	virtio_set_queue_register(v, index, VIRTIO_PCI_COMMON_Q_SIZE, RING_SIZE);
+	virtio_set_queue_register(v, index, VIRTIO_PCI_COMMON_Q_MSIX, (uint16_t)(index + 1));
+	virtio_set_queue_addresses(v, index, rings, rings + RING_BYTES / 4, rings + RING_BYTES / 2);
+	virtio_set_queue_register(v, index, VIRTIO_PCI_COMMON_Q_ENABLE, 1);
+	return virtio_queue_register(v, index, VIRTIO_PCI_COMMON_Q_MSIX) == index + 1 &&
+	       virtio_queue_register(v, index, VIRTIO_PCI_COMMON_Q_ENABLE) == 1;
+}
+
+/* Every queue of every device at once, each with a vector of its own; then decoding goes off and on
+ * again, and with it all doorbells. */
+static void all_queues(void)
+{
+	unsigned good = 0, all = 0, reset = 0, n = (unsigned)option_number("disks", 1);
+	static struct virtio v[PCI_SLOTS];
+
+	for (unsigned i = 0; i < n; i++) {
+		int slot = pci_find_virtio(2, i);
+
+		if (!check(slot >= 0 && virtio_open(&v[i], (unsigned)slot), "virtio: disk %u", i))
+			return;
+		virtio_negotiate(&v[i], virtio_offered(&v[i]) & (FEATURE(VIRTIO_F_VERSION_1) |
+								 FEATURE(VIRTIO_BLK_F_MQ)));
+		virtio_msix_enable(&v[i]);
+		for (unsigned q = 0; q < virtio_num_queues(&v[i]); q++, all++)
+			good += enable_queue(&v[i], q, RINGS + i * DEVICE_BYTES + q * RING_BYTES);
+		virtio_driver_ok(&v[i]);
+	}
+	check_equal(good, all, "virtio: every queue has its vector and runs");
+	step_answered("all-run");
+	for (unsigned i = 0; i < n; i++) {
+		pci_write16(v[i].slot, PCI_COMMAND, PCI_COMMAND_MASTER);
+		pci_write16(v[i].slot, PCI_COMMAND, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+		virtio_msix_disable(&v[i]);
+		reset += virtio_reset(&v[i]);
+	}
+	check_equal(reset, n, "virtio: and every device can be reset");
+}
+
 const struct guest_test virtio_tests[] = {
+	{"all-queues", all_queues},
 	{"features", features},
 	{"features-strict", features_strict},
 	{"status", status},
 	{"queue-registers", queue_registers},
 	{"queue-reset", queue_reset},
 	{"device-reset", device_reset},
+	{"reset-while-hung", reset_while_hung},
 	{NULL, NULL},
 };

@@ -27,15 +27,17 @@ CONTROL = "vmm.sock"  # in the directory of a boot
 @dataclass
 class Machine:
     """An L2. kernel: a kit.Kernel; pvh: enter it so, not as a bzImage; disks: images of a daemon;
-    packed: offer packed rings; memory, smp: more of ringside-vmm's options of these names;
-    options: more of the VMM's."""
+    packed: offer packed rings; memory, smp, cmdline: more of ringside-vmm's options of these
+    names; options: more of the VMM's."""
     kernel: object
     disks: list = field(default_factory=list)
     pvh: bool = False
     cpus: int = 1
     packed: bool = False
+    memory_mib: int = MEMORY_MIB
     memory: str = ""
     smp: str = ""
+    cmdline: str = ""
     options: list = field(default_factory=list)
 
     def kernel_path(self):
@@ -44,9 +46,13 @@ class Machine:
 
 def ringside(machine, initrd, socket):
     """Command line of ringside-vmm."""
-    command = [str(blk_backend.build_directory() / "vmm" / "ringside-vmm"), "run",
-               f"--kernel={machine.kernel_path()}", f"--initrd={initrd}",
-               f"--cmdline={guest.CMDLINE}", f"--memory={MEMORY_MIB}M{machine.memory}",
+    program = blk_backend.build_directory() / "vmm" / "ringside-vmm"
+    if not program.exists():
+        raise blk_backend.DaemonFailed(f"{program} is not built")
+    command = [str(program), "run", f"--kernel={machine.kernel_path()}",
+               f"--initrd={initrd}",
+               f"--cmdline={guest.CMDLINE}{machine.cmdline}",
+               f"--memory={machine.memory_mib}M{machine.memory}",
                f"--smp={machine.cpus}{machine.smp}", "--serial=stdio",
                f"--control-path={socket}"]
     for disk in machine.disks:
@@ -60,9 +66,10 @@ def qemu(machine, initrd, _socket):
     command = [
         guest.QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-accel", "kvm",
         "-M", "q35,memory-backend=mem", "-cpu", "host", "-smp", str(machine.cpus),
-        "-m", f"{MEMORY_MIB}M",
-        "-object", f"memory-backend-memfd,id=mem,size={MEMORY_MIB}M,share=on",
-        "-kernel", machine.kernel_path(), "-initrd", str(initrd), "-append", guest.CMDLINE,
+        "-m", f"{machine.memory_mib}M",
+        "-object", f"memory-backend-memfd,id=mem,size={machine.memory_mib}M,share=on",
+        "-kernel", machine.kernel_path(), "-initrd", str(initrd),
+        "-append", guest.CMDLINE + machine.cmdline,
         "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
     for number, disk in enumerate(machine.disks):
         command += ["-chardev", f"socket,id=disk{number},path={disk.socket}", "-device",

@@ -2,6 +2,7 @@
 """In L1: stock Debian guests with a disk of ringside-blk, on ringside-vmm and, as the reference,
 on QEMU."""
 
+import itertools
 import time
 
 import blk_backend
@@ -90,10 +91,10 @@ def daily(kit, directory):
     """All of it in one machine, since boots are what takes time."""
     name = "PVH, 2 vCPUs, split"
     images = two_disks(kit, directory, queues=2)
-    script = l2.script("trouble") + daily_script(2, "0,0,0 1,0,0 ")
+    script = l2.script("trouble") + daily_script(2, "0,0,0 1,1,0 ")
     with Daemon(images, directory) as daemon:
         machine = l2.Machine(kit.kernels["amd64"], images, pvh=True, cpus=2,
-                             smp=",sockets=1,cores=1,threads=2")
+                             smp=",sockets=1,cores=2,threads=1")
         trouble = Trouble(daemon, directory / l2.CONTROL)
         outcome = l2.boot(machine, script, directory, reboots=1, progress=trouble.progress)
         tap.result(f"{name}: paused and resumed, daemon killed {KILLS} times",
@@ -133,25 +134,32 @@ class Button:
         blk_backend.ask(self.control, "vm.powerdown")
 
 
-def short_guest(kit, directory, flavour, pvh, cpus, packed, topology, smp="", memory=""):
-    """Return: the line of /proc/PID/numa_maps that is guest memory."""
-    name = (f"{flavour}, {'PVH' if pvh else 'bzImage'}, {cpus} vCPUs, "
-            f"{'packed' if packed else 'split'}{memory}")
-    images = two_disks(kit, directory, queues=cpus)
-    script = l2.script("button", expect_cpus=cpus, expect_topology=topology, expect_queues=cpus)
-    with Daemon(images, directory) as daemon:
-        machine = l2.Machine(kit.kernels[flavour], images, pvh, cpus, packed, memory, smp)
+def short_guest(kit, directory, flavour, topology, interrupts="PCI-MSI.*virtio[0-9]+-req.0",
+                **options):
+    """options: of l2.Machine. Return: the guest's name and the line of /proc/PID/numa_maps that
+    is its memory."""
+    disks = two_disks(kit, directory, queues=options.get("cpus", 1))
+    machine = l2.Machine(kit.kernels[flavour], disks, **options)
+    name = ", ".join([
+        flavour, "PVH" if machine.pvh else "bzImage", f"{machine.cpus} vCPUs",
+        f"{'packed' if machine.packed else 'split'}{machine.memory}{machine.cmdline}"])
+    script = l2.script("button", expect_cpus=machine.cpus, expect_topology=topology,
+                       expect_queues=machine.cpus, expect_interrupts=interrupts)
+    with Daemon(disks, directory) as daemon:
         button = Button(directory / l2.CONTROL)
         outcome = l2.boot(machine, script, directory, progress=button.progress,
                           started=button.started)
-        report_guest(name, script, outcome, daemon, images[0], cpus, boots=1)
+        report_guest(name, script, outcome, daemon, disks[0], machine.cpus, boots=1)
+    memory = int(outcome.values.get("memory", 0))
+    tap.result(f"{name}: memory", 0.8 * machine.memory_mib < memory < machine.memory_mib,
+               f"the guest has {memory} of {machine.memory_mib} MiB")
     return name, button.numa_map
 
 
 def packed(kit, directory):
     """Packed rings; guest memory in large pages, on the second NUMA node."""
     l2.reserve_huge_pages(node=1)
-    name, line = short_guest(kit, directory, "cloud-amd64", False, 1, True, "0,0,0 ",
+    name, line = short_guest(kit, directory, "cloud-amd64", "0,0,0 ", packed=True,
                              memory=",hugepages=on,numa-node=1")
     tap.result(f"{name}: guest memory is in large pages", "kernelpagesize_kB=2048" in line, line)
     tap.result(f"{name}: guest memory is on node 1", " N1=" in line and " N0=" not in line, line)
@@ -159,14 +167,21 @@ def packed(kit, directory):
 
 def sockets(kit, directory):
     """Two sockets, and all memory there from the beginning."""
-    short_guest(kit, directory, "amd64", False, 2, True, "0,0,0 1,1,1 ",
+    short_guest(kit, directory, "amd64", "0,0,0 1,1,1 ", cpus=2, packed=True,
                 smp=",sockets=2,cores=1,threads=1", memory=",prealloc=on")
+
+
+def large(kit, directory):
+    """More memory than fits below the PCI hole, two threads of a core, and interrupts by pins."""
+    short_guest(kit, directory, "amd64", "0,0,0 1,0,0 ", interrupts="IO-APIC.*fasteoi.*virtio0",
+                pvh=True, memory_mib=5120, cpus=2, smp=",sockets=1,cores=1,threads=2",
+                cmdline=" pci=nomsi")
 
 
 def matrix(kit, directory):
     """Every kernel, both ways in, one and two vCPUs, both kinds of ring."""
-    for flavour in kit.kernels:
-        for pvh in (True, False):
-            for cpus, topology in ((1, "0,0,0 "), (2, "0,0,0 1,1,0 ")):
-                for packed_rings in (False, True):
-                    short_guest(kit, directory, flavour, pvh, cpus, packed_rings, topology)
+    for flavour, pvh, cpus, packed_rings in itertools.product(kit.kernels, (True, False), (1, 2),
+                                                              (False, True)):
+        topology = "0,0,0 " if cpus == 1 else "0,0,0 1,1,0 "
+        short_guest(kit, directory, flavour, topology, pvh=pvh, cpus=cpus, packed=packed_rings,
+                    smp=f",sockets=1,cores={cpus}")

@@ -63,8 +63,9 @@ def net_guest(kit, directory, name, vmm, queues, options):
 
 
 def net(kit, directory):
-    for queues, packed in ((2, "off"),):
-        net_guest(kit, directory, f"net, {queues} queue pairs", l2.ringside, queues, lambda path:
+    for queues, packed in ((2, "off"), (1, "on")):
+        name = f"net, {queues} queue pairs, {'packed' if packed == 'on' else 'split'}"
+        net_guest(kit, directory, name, l2.ringside, queues, lambda path:
                   [f"--vhost-user-net=socket={path},mac={MAC},queues={queues},packed={packed}"])
 
 

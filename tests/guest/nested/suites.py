@@ -19,8 +19,8 @@ import suite_net
 from blk_report import tap
 
 SUITES = {test.__name__: test for test in (
-    suite_blk.daily, suite_blk.packed, suite_blk.sockets, suite_blk.reference, suite_blk.matrix,
-    suite_net.net, suite_net.net_reference)}
+    suite_blk.daily, suite_blk.packed, suite_blk.sockets, suite_blk.large, suite_blk.reference,
+    suite_blk.matrix, suite_net.net, suite_net.net_reference)}
 
 
 def main():
@@ -29,7 +29,7 @@ def main():
         try:
             SUITES[sys.argv[1]](kit.received(), Path(directory))
         except blk_backend.DaemonFailed as reason:
-            tap.result(f"{sys.argv[1]}: daemon works", False, reason)
+            tap.result(f"{sys.argv[1]}: its programs start", False, reason)
     sys.exit(tap.end())
 
 

@@ -5,6 +5,9 @@
 is cpus "$(nproc)" "$expect_cpus"
 is topology "$(lscpu -p=cpu,core,socket | grep -v '^#' | tr '\n' ' ')" "$expect_topology"
 is queues "$(ls /sys/block/vda/mq | wc -l)" "$expect_queues"
+check deadline-timer grep -qw tsc_deadline_timer /proc/cpuinfo
+check interrupts grep -E "$expect_interrupts" /proc/interrupts
+value memory "$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)"
 check mkfs mkfs.ext4 -q -F /dev/vda
 check mount mount -t ext4 /dev/vda /mnt
 dd if=/dev/urandom of=/mnt/pattern bs=64k count=8 2>/dev/null

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * load_internal.h - what load.c and the two formats of kernels share.
+ * load_part.h - what load.c and the two formats of kernels share.
  * VMM, main thread.
  */
-#ifndef RINGSIDE_VMM_LOAD_INTERNAL_H
-#define RINGSIDE_VMM_LOAD_INTERNAL_H
+#ifndef RINGSIDE_VMM_LOAD_PART_H
+#define RINGSIDE_VMM_LOAD_PART_H
 
 #include <stdbool.h>
 #include <stddef.h>
