@@ -202,10 +202,9 @@ static void watch_socket(struct fe_pipeline *p)
 /* flush - send what the socket takes. */
 static void flush(struct fe_pipeline *p)
 {
-	struct call *call = first_unsent(p);
+	struct call *call;
 
-	while (call && p->num_sent < WINDOW) {
-		struct list *next = call->node.next;
+	while (p->num_sent < WINDOW && (call = first_unsent(p))) {
 		int ret = send_call(p, call);
 
 		if (ret == -EAGAIN)
@@ -216,7 +215,6 @@ static void flush(struct fe_pipeline *p)
 			return;
 		}
 		p->num_sent++;
-		call = next == &p->calls ? NULL : list_entry(next, struct call, node);
 	}
 	finish_sent(p);
 	watch_socket(p);
