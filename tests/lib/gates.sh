@@ -160,6 +160,24 @@ tap_test()
     return "$status"
 }
 
+# tap_tests SECONDS PROGRAM... - the same for several, as many at a time as there are processors.
+tap_tests()
+{
+    local seconds=$1 program status=0
+
+    for program in "${@:2}"; do
+        [[ -x $program ]] || continue
+        while (($(jobs -rp | wc -l) >= $(nproc))); do
+            wait -n || status=1
+        done
+        tap_test "$program" "$seconds" &
+    done
+    while [[ -n $(jobs -p) ]]; do
+        wait -n || status=1
+    done
+    return "$status"
+}
+
 build_fuzzers()
 {
     configure build-fuzz clang --buildtype=debugoptimized -Db_lundef=false \
