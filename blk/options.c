@@ -6,15 +6,14 @@
 #include "blk/options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "blk/request.h"
 #include "vhost/base/log.h"
 #include "vhost/base/option.h"
 #include "vhost/base/parse.h"
+#include "vhost/daemon/options.h"
 #include "vhost/wire/proto.h"
 
 #define DEFAULT_POLL_US     50
@@ -76,12 +75,6 @@ enum {
 	OPT_POLL_US,
 	OPT_BUSY_POLL,
 	OPT_LOCK_WAIT,
-	OPT_CONTROL_PATH,
-	OPT_NO_SANDBOX,
-	OPT_LOG_LEVEL,
-	OPT_PRINT_CAPABILITIES,
-	OPT_VERSION,
-	OPT_HELP,
 };
 
 static const struct option long_options[] = {
@@ -101,13 +94,15 @@ static const struct option long_options[] = {
 	{"poll-us", required_argument, NULL, OPT_POLL_US},
 	{"busy-poll", no_argument, NULL, OPT_BUSY_POLL},
 	{"lock-wait", required_argument, NULL, OPT_LOCK_WAIT},
-	{"control-path", required_argument, NULL, OPT_CONTROL_PATH},
-	{"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
-	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
-	{"print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{"help", no_argument, NULL, OPT_HELP},
+	DAEMON_LONG_OPTIONS,
 	{NULL, 0, NULL, 0},
+};
+
+static const struct daemon_about about = {
+	.program = "ringside-blk",
+	.capabilities = "{\n  \"type\": \"block\",\n"
+			"  \"features\": [ \"read-only\", \"blk-file\" ]\n}\n",
+	.help = help,
 };
 
 /* The values, each with the name under which it was given, for the line that refuses it. */
@@ -132,13 +127,9 @@ static const char *serial(const char *name, const char *text)
 static bool set_disk(struct blk_disk_options *disk, const char *name, const char *key,
 		     const char *value)
 {
-	if (!strcmp(key, "socket") || !strcmp(key, "socket-path"))
-		disk->socket_path = value;
-	else if (!strcmp(key, "client"))
-		disk->client = option_on_off(name, value);
-	else if (!strcmp(key, "fd"))
-		disk->fd = (int)option_number(name, value, 0, 1 << 20);
-	else if (!strcmp(key, "file") || !strcmp(key, "blk-file"))
+	if (daemon_socket_set(&disk->socket, name, key, value))
+		return true;
+	if (!strcmp(key, "file") || !strcmp(key, "blk-file"))
 		disk->image.file = value;
 	else if (!strcmp(key, "read-only"))
 		disk->image.read_only = option_on_off(name, value);
@@ -160,7 +151,7 @@ static bool set_disk(struct blk_disk_options *disk, const char *name, const char
 static void init_disk(struct blk_disk_options *disk)
 {
 	*disk = (struct blk_disk_options){
-		.fd = -1,
+		.socket = DAEMON_NO_SOCKET,
 		.writeback = true,
 		.num_queues = DEFAULT_NUM_QUEUES,
 		.serial = "",
@@ -171,14 +162,7 @@ static void check_disk(const struct blk_disk_options *disk, const char *socket, 
 {
 	if (!disk->image.file)
 		usage_error("%s is missing: which image is to be served?", file);
-	if (!disk->socket_path && disk->fd < 0)
-		usage_error("%s is missing: where is the front-end to connect?", socket);
-	if (disk->socket_path && disk->fd >= 0)
-		usage_error("%s and fd exclude each other", socket);
-	if (disk->client && !disk->socket_path)
-		usage_error("client needs %s", socket);
-	if (disk->socket_path && !disk->socket_path[0])
-		fatal("%s=: the path is empty", socket);
+	daemon_socket_check(&disk->socket, socket);
 	if (!disk->image.file[0])
 		fatal("%s=: the name is empty", file);
 }
@@ -236,26 +220,8 @@ static void set_global(struct blk_options *opt, int c, unsigned *lock_wait_s)
 	case OPT_LOCK_WAIT:
 		*lock_wait_s = (unsigned)option_number("--lock-wait", optarg, 0, MAX_LOCK_WAIT_S);
 		break;
-	case OPT_CONTROL_PATH:
-		opt->control_path = optarg;
-		break;
-	case OPT_NO_SANDBOX:
-		opt->sandbox = false;
-		break;
-	case OPT_LOG_LEVEL:
-		if (log_set_level(optarg) < 0)
-			fatal("--log-level=%s: must be error, warn, info or debug", optarg);
-		break;
-	case OPT_PRINT_CAPABILITIES:
-		option_answer("{\n  \"type\": \"block\",\n"
-			      "  \"features\": [ \"read-only\", \"blk-file\" ]\n}\n");
-	case OPT_VERSION:
-		option_answer("ringside-blk " RINGSIDE_VERSION "\n");
-	case OPT_HELP:
-		option_answer(help);
-	default: /* getopt_long has said what it does not know */
-		fputs("try: ringside-blk --help\n", stderr);
-		exit(2);
+	default:
+		daemon_option(&opt->daemon, c, &about);
 	}
 }
 
@@ -280,16 +246,8 @@ static void check_paths(const struct blk_options *opt)
 
 	for (i = 0; i < opt->num_disks; i++)
 		for (j = 0; j < i; j++)
-			if (opt->disks[i].socket_path && opt->disks[j].socket_path &&
-			    !strcmp(opt->disks[i].socket_path, opt->disks[j].socket_path))
-				fatal("%s: named for two disks; give each its own socket",
-				      opt->disks[i].socket_path);
-
-	for (i = 0; i < opt->num_disks; i++)
-		for (j = 0; j < i; j++)
-			if (opt->disks[i].fd >= 0 && opt->disks[i].fd == opt->disks[j].fd)
-				fatal("fd %d: named for two disks; give each its own socket",
-				      opt->disks[i].fd);
+			daemon_socket_check_pair(&opt->disks[i].socket, &opt->disks[j].socket,
+						 "disks");
 }
 
 void blk_options_parse(struct blk_options *opt, int argc, char **argv)
@@ -303,7 +261,7 @@ void blk_options_parse(struct blk_options *opt, int argc, char **argv)
 	memset(opt, 0, sizeof(*opt));
 	opt->num_threads = 1;
 	opt->poll_us = DEFAULT_POLL_US;
-	opt->sandbox = true;
+	opt->daemon.sandbox = true;
 	init_disk(&single);
 	while ((c = getopt_long(argc, argv, "", long_options, &index)) != -1) {
 		char name[64] = "";

@@ -8,14 +8,13 @@
 #include <sched.h>
 
 #include "blk/image.h"
+#include "vhost/daemon/daemon.h"
 
 #define BLK_MAX_DISKS   64
 #define BLK_MAX_THREADS 64
 
 struct blk_disk_options {
-	const char *socket_path; /* NULL: fd */
-	int fd;
-	bool client; /* connect to socket_path instead of listening */
+	struct daemon_socket socket;
 	bool writeback;
 	bool in_order; /* offer VIRTIO_F_IN_ORDER */
 	unsigned num_queues;
@@ -24,14 +23,13 @@ struct blk_disk_options {
 };
 
 struct blk_options {
+	struct daemon_options daemon;
 	struct blk_disk_options disks[BLK_MAX_DISKS];
 	unsigned num_disks;
 	unsigned num_threads;
 	cpu_set_t cpus; /* empty: not pinned */
 	uint64_t poll_us;
 	bool busy_poll;
-	const char *control_path; /* NULL: none */
-	bool sandbox;
 };
 
 /*

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "vhost/daemon/report.h"
+
 static json_t *latency_json(const struct blk_stats *stats, enum blk_op op)
 {
 	struct histogram copy = {0};
@@ -38,43 +40,13 @@ static json_t *requests_json(const struct blk_stats *stats)
 			 (json_int_t)vq_count(&stats->bounced));
 }
 
-static json_t *ring_json(const struct virtqueue *vq, const char *state, bool enabled)
-{
-	json_t *bad = json_object();
-	unsigned i;
-
-	for (i = VQ_CHAIN_OK + 1; i < VQ_CHAIN_ERRORS; i++)
-		if (vq_count(&vq->count.bad_chains[i]))
-			json_object_set_new(
-				bad, vq_chain_error_name(i),
-				json_integer((json_int_t)vq_count(&vq->count.bad_chains[i])));
-	return json_pack("{s:s, s:b, s:i, s:I, s:I, s:I, s:I, s:o}", "state", state, "enabled",
-			 enabled, "size", vq->size, "chains",
-			 (json_int_t)vq_count(&vq->count.chains), "kicks",
-			 (json_int_t)vq_count(&vq->count.kicks), "calls",
-			 (json_int_t)vq_count(&vq->count.calls), "ring_errors",
-			 (json_int_t)vq_count(&vq->count.ring_errors), "bad_chains", bad);
-}
-
-struct queues_arg {
-	json_t **rings; /* by queue index */
-};
-
-static void collect_ring(struct virtqueue *vq, const char *state, bool enabled, void *arg)
-{
-	struct queues_arg *queues = arg;
-
-	queues->rings[vq->index] = ring_json(vq, state, enabled);
-}
-
 static json_t *queues_json(struct blk_disk *disk)
 {
-	json_t *rings[VU_MAX_RINGS] = {NULL};
-	struct queues_arg arg = {rings};
+	json_t *rings[VU_MAX_RINGS];
 	json_t *list = json_array();
 	unsigned i;
 
-	vu_device_each_queue(&disk->dev, collect_ring, &arg);
+	daemon_rings_json(&disk->dev, rings);
 	for (i = 0; i < disk->opt->num_queues; i++) {
 		json_t *queue;
 
@@ -100,7 +72,7 @@ static json_t *disk_json(struct blk_disk *disk)
 
 	return json_pack("{s:s, s:o, s:s, s:o, s:I, s:b, s:b, s:s, s:b, s:i, s:o}", "name",
 			 disk->name, "file", rpc_text(disk->opt->image.file), "backend",
-			 image->backend->kind, "socket", rpc_text(disk->opt->socket_path),
+			 image->backend->kind, "socket", rpc_text(disk->opt->socket.path),
 			 "capacity_bytes", (json_int_t)image->capacity_bytes, "read_only",
 			 image->read_only, "direct", image->direct, "cache",
 			 disk->writeback ? "writeback" : "writethrough", "connected",

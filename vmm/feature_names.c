@@ -9,7 +9,7 @@
 
 #include "vhost/base/util.h"
 
-/* By number, as the specification has them (5.1.3, 5.2.3, 6): headers differ in what they know. */
+/* By number, as the specification has them (5.1.3, 5.2.3, 5.5.3, 6): headers differ in what they know. */
 static const char *const transport_names[64] = {
 	[24] = "VIRTIO_F_NOTIFY_ON_EMPTY",   [26] = "VHOST_F_LOG_ALL",
 	[27] = "VIRTIO_F_ANY_LAYOUT",        [28] = "VIRTIO_F_INDIRECT_DESC",
@@ -77,15 +77,28 @@ static const char *const net_names[64] = {
 	[63] = "VIRTIO_NET_F_SPEED_DUPLEX",
 };
 
+static const char *const balloon_names[64] = {
+	[0] = "VIRTIO_BALLOON_F_MUST_TELL_HOST", [1] = "VIRTIO_BALLOON_F_STATS_VQ",
+	[2] = "VIRTIO_BALLOON_F_DEFLATE_ON_OOM", [3] = "VIRTIO_BALLOON_F_FREE_PAGE_HINT",
+	[4] = "VIRTIO_BALLOON_F_PAGE_POISON",    [5] = "VIRTIO_BALLOON_F_PAGE_REPORTING",
+};
+
 const char *feature_name(uint16_t device_id, unsigned bit)
 {
 	if (bit > 63)
 		return NULL;
 	if (transport_names[bit])
 		return transport_names[bit];
-	if (device_id == VIRTIO_ID_BLOCK)
+	switch (device_id) {
+	case VIRTIO_ID_BLOCK:
 		return blk_names[bit];
-	return device_id == VIRTIO_ID_NET ? net_names[bit] : NULL;
+	case VIRTIO_ID_NET:
+		return net_names[bit];
+	case VIRTIO_ID_BALLOON:
+		return balloon_names[bit];
+	default:
+		return NULL;
+	}
 }
 
 void feature_names(uint16_t device_id, uint64_t features, char *out, size_t out_bytes)

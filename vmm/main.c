@@ -163,7 +163,7 @@ static void drop_system_calls(void)
 
 static void create_backends(void)
 {
-	unsigned blocks = 0, nets = 0, others = 0;
+	unsigned blocks = 0, nets = 0, balloons = 0, others = 0;
 	char name[16];
 
 	for (unsigned i = 0; i < vmm.opt.num_backends; i++) {
@@ -174,6 +174,8 @@ static void create_backends(void)
 			snprintf(name, sizeof(name), "blk%u", blocks++);
 		else if (opt->device_id == VIRTIO_ID_NET)
 			snprintf(name, sizeof(name), "net%u", nets++);
+		else if (opt->device_id == VIRTIO_ID_BALLOON)
+			snprintf(name, sizeof(name), "balloon%u", balloons++);
 		else
 			snprintf(name, sizeof(name), "dev%u", others++);
 		ret = vhost_user_create(&vmm.backends[i], name, opt, &vmm.vm.ram.mem, vmm.loop,

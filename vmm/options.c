@@ -6,6 +6,7 @@
 #include "vmm/options.h"
 
 #include <getopt.h>
+#include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,8 @@ static const char help[] =
 	"  --vhost-user-net=socket=PATH[,mac=MAC][,queues=PAIRS]\n"
 	"                  [,ctrl=auto|vmm|backend|off][,KEY=VALUE]...\n"
 	"                       network device\n"
+	"  --vhost-user-balloon=socket=PATH[,KEY=VALUE]...\n"
+	"                       memory balloon, at most one\n"
 	"  --vhost-user=socket=PATH,device-id=N,queues=N,config-size=N[,KEY=VALUE]...\n"
 	"                       any other virtio device\n"
 	"                       Each has the keys queue-size=N (default 256), packed=on|off\n"
@@ -69,6 +72,7 @@ enum {
 	OPT_SERIAL,
 	OPT_VHOST_USER_BLK,
 	OPT_VHOST_USER_NET,
+	OPT_VHOST_USER_BALLOON,
 	OPT_VHOST_USER,
 	OPT_CONTROL_PATH,
 	OPT_NO_REBOOT,
@@ -90,6 +94,7 @@ static const struct option long_options[] = {
 	{"serial", required_argument, NULL, OPT_SERIAL},
 	{"vhost-user-blk", required_argument, NULL, OPT_VHOST_USER_BLK},
 	{"vhost-user-net", required_argument, NULL, OPT_VHOST_USER_NET},
+	{"vhost-user-balloon", required_argument, NULL, OPT_VHOST_USER_BALLOON},
 	{"vhost-user", required_argument, NULL, OPT_VHOST_USER},
 	{"control-path", required_argument, NULL, OPT_CONTROL_PATH},
 	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
@@ -107,6 +112,18 @@ static void add_device(struct options *opt, enum options_device kind, const char
 	if (opt->num_backends == VMM_MAX_DEVICES)
 		fatal("--vhost-user-...=%s: more than %d devices", text, VMM_MAX_DEVICES);
 	options_parse_device(&opt->backends[opt->num_backends++], kind, text);
+}
+
+/* Two would each have a target for the machine as a whole. */
+static void add_balloon(struct options *opt, const char *text)
+{
+	for (unsigned i = 0; i < opt->num_backends; i++)
+		if (opt->backends[i].device_id == VIRTIO_ID_BALLOON)
+			fatal("--vhost-user-balloon=%s: a machine has one balloon, and has it "
+			      "already "
+			      "(socket=%s)",
+			      text, opt->backends[i].socket_path);
+	add_device(opt, OPTIONS_BALLOON, text);
 }
 
 static const char *file_name(const char *name, const char *text)
@@ -164,6 +181,9 @@ static bool set_machine(struct options *opt, int c)
 		break;
 	case OPT_VHOST_USER_NET:
 		add_device(opt, OPTIONS_NET, optarg);
+		break;
+	case OPT_VHOST_USER_BALLOON:
+		add_balloon(opt, optarg);
 		break;
 	case OPT_VHOST_USER:
 		add_device(opt, OPTIONS_OTHER, optarg);

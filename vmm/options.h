@@ -16,12 +16,11 @@
 
 enum net_ctrl { NET_CTRL_AUTO, NET_CTRL_VMM, NET_CTRL_BACKEND, NET_CTRL_OFF };
 
-/* --vhost-user-blk, --vhost-user-net, --vhost-user */
+/* --vhost-user-blk, --vhost-user-net, --vhost-user-balloon, --vhost-user */
 struct backend_options {
 	const char *socket_path;
 	uint16_t device_id;
-	unsigned
-		queues; /* block: queues; net: pairs; other: queues. 0: as many as it makes sense */
+	unsigned queues; /* net: pairs; others: queues. 0: as many as it makes sense */
 	uint16_t queue_size; /* 0: 256 */
 	unsigned config_bytes;
 	bool packed; /* offer VIRTIO_F_RING_PACKED where the back-end does */

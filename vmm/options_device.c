@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * options_device.c - --vhost-user-blk, --vhost-user-net and --vhost-user. VMM, start-up.
+ * options_device.c - --vhost-user-blk, --vhost-user-net, --vhost-user-balloon and --vhost-user. VMM,
+ * start-up.
  */
 #include <ctype.h>
 #include <linux/virtio_ids.h>
@@ -25,7 +26,15 @@
 static const char *const option_names[] = {
 	[OPTIONS_BLK] = "--vhost-user-blk",
 	[OPTIONS_NET] = "--vhost-user-net",
+	[OPTIONS_BALLOON] = "--vhost-user-balloon",
 	[OPTIONS_OTHER] = "--vhost-user",
+};
+
+/* Of all but OPTIONS_OTHER, which is told. */
+static const uint16_t kind_ids[] = {
+	[OPTIONS_BLK] = VIRTIO_ID_BLOCK,
+	[OPTIONS_NET] = VIRTIO_ID_NET,
+	[OPTIONS_BALLOON] = VIRTIO_ID_BALLOON,
 };
 
 void options_check_socket(const char *name, const char *path)
@@ -50,9 +59,9 @@ static void set_socket(struct backend_options *dev, const char *name, const char
 static void set_device_id(struct backend_options *dev, const char *name, const char *value)
 {
 	dev->device_id = (uint16_t)option_number(name, value, 1, MAX_DEVICE_ID);
-	if (dev->device_id == VIRTIO_ID_BLOCK || dev->device_id == VIRTIO_ID_NET)
-		fatal("%s=%s: that is what --vhost-user-%s is for", name, value,
-		      dev->device_id == VIRTIO_ID_BLOCK ? "blk" : "net");
+	for (unsigned kind = 0; kind < ARRAY_SIZE(kind_ids); kind++)
+		if (dev->device_id == kind_ids[kind])
+			fatal("%s=%s: that is what %s is for", name, value, option_names[kind]);
 }
 
 static void set_queues(struct backend_options *dev, const char *name, const char *value)
@@ -151,7 +160,7 @@ static const struct {
 } keys[] = {
 	{"socket", ALL, ALL, set_socket},
 	{"device-id", 1u << OPTIONS_OTHER, ALL, set_device_id},
-	{"queues", ALL, 1u << OPTIONS_OTHER, set_queues},
+	{"queues", ALL & ~(1u << OPTIONS_BALLOON), 1u << OPTIONS_OTHER, set_queues},
 	{"queue-size", ALL, 0, set_queue_size},
 	{"config-size", 1u << OPTIONS_OTHER, ALL, set_config_size},
 	{"packed", ALL, 0, set_packed},
@@ -182,10 +191,6 @@ static unsigned find_key(enum options_device kind, const char *key)
 
 void options_parse_device(struct backend_options *dev, enum options_device kind, const char *text)
 {
-	static const uint16_t ids[] = {
-		[OPTIONS_BLK] = VIRTIO_ID_BLOCK,
-		[OPTIONS_NET] = VIRTIO_ID_NET,
-	};
 	char *cursor = strdup(text);
 	char *key, *value;
 	unsigned seen = 0;
@@ -193,7 +198,7 @@ void options_parse_device(struct backend_options *dev, enum options_device kind,
 	if (!cursor)
 		fatal("out of memory");
 	*dev = (struct backend_options){
-		.device_id = kind == OPTIONS_OTHER ? 0 : ids[kind],
+		.device_id = kind == OPTIONS_OTHER ? 0 : kind_ids[kind],
 		.wait_s = DEFAULT_WAIT_S,
 	};
 	while (parse_keyval(&cursor, &key, &value)) {

@@ -14,9 +14,9 @@ void options_parse_memory(struct ram_options *ram, const char *text);
 /* --smp=N[,sockets=N][,cores=N][,threads=N] */
 void options_parse_smp(struct topology *topology, const char *text);
 
-enum options_device { OPTIONS_BLK, OPTIONS_NET, OPTIONS_OTHER };
+enum options_device { OPTIONS_BLK, OPTIONS_NET, OPTIONS_BALLOON, OPTIONS_OTHER };
 
-/* --vhost-user-blk, --vhost-user-net, --vhost-user; @dev keeps pointers into a copy of @text that
+/* --vhost-user-blk, --vhost-user-net, --vhost-user-balloon, --vhost-user; @dev keeps pointers into a copy of @text that
  * lives as long as the program. */
 void options_parse_device(struct backend_options *dev, enum options_device kind, const char *text);
 

@@ -84,7 +84,7 @@ static void go_on_with_reset(struct vhost_user *vu)
 	forget_driver(vu);
 	if (vu->resetting) {
 		vu->resetting = false;
-		vhost_user_forget_config(vu, vu->backend.protocol & VU_BIT(VU_PF_RESET_DEVICE));
+		vhost_user_forget_config(vu, !(vu->backend.protocol & VU_BIT(VU_PF_RESET_DEVICE)));
 		virtio_reset_done(&vu->dev);
 	}
 }
@@ -162,7 +162,7 @@ static void reset(struct virtio_device *dev)
 	vu->forget = true;
 	vu->resetting = !settled(vu);
 	if (!vu->resetting) {
-		vhost_user_forget_config(vu, false);
+		vhost_user_forget_config(vu, false); /* no back-end was told */
 		virtio_reset_done(dev);
 	}
 	if (there || vu->resetting)
@@ -214,6 +214,8 @@ static const struct vhost_user_kind *kind_of(uint16_t device_id)
 		return &vhost_user_blk;
 	case VIRTIO_ID_NET:
 		return &vhost_user_net;
+	case VIRTIO_ID_BALLOON:
+		return &vhost_user_balloon;
 	default:
 		return &vhost_user_other;
 	}

@@ -34,7 +34,7 @@ static void on_written(struct fe_pipeline *p, int error, struct vu_msg *reply, v
 
 	(void)p;
 	(void)reply;
-	vu->config_writing = false;
+	vu->config_writes--;
 	if (error) {
 		log_warn_limited(&vu->limit, vu->name,
 				 "the back-end refuses what the driver wrote to its configuration");
@@ -43,23 +43,28 @@ static void on_written(struct fe_pipeline *p, int error, struct vu_msg *reply, v
 	vhost_user_act(vu);
 }
 
-/* write_dirty - the first stretch of bytes; the next when this is answered. */
+/* may_send - what a driver wrote counts with its features, so they are told first. What is undone
+ * after it went does not wait for another. */
+static bool may_send(const struct vhost_user *vu, unsigned at)
+{
+	return vu->config_dirty[at] && (vu->prepared != PREPARED_NOT || !vu->config_written[at]);
+}
+
+/* write_dirty - every stretch of bytes, since all are to be known before a ring starts. */
 static void write_dirty(struct vhost_user *vu)
 {
 	unsigned begin = 0, end;
 	struct vu_msg msg;
 
-	while (begin < vu->dev.config_bytes && !vu->config_dirty[begin])
-		begin++;
-	if (begin == vu->dev.config_bytes)
-		return;
-	for (end = begin; end < vu->dev.config_bytes && vu->config_dirty[end]; end++)
-		vu->config_dirty[end] = false;
-	if (!(vu->backend.protocol & VU_BIT(VU_PF_CONFIG)))
-		return;
-	fe_msg_config(&msg, begin, end - begin, 0, vu->dev.config + begin);
-	vu->config_writing = true;
-	fe_pipeline_request(&vu->pipe, &msg, on_written, vu);
+	for (; begin < vu->dev.config_bytes; begin = end + 1) {
+		for (end = begin; end < vu->dev.config_bytes && may_send(vu, end); end++)
+			vu->config_dirty[end] = false;
+		if (end == begin || !(vu->backend.protocol & VU_BIT(VU_PF_CONFIG)))
+			continue;
+		fe_msg_config(&msg, begin, end - begin, 0, vu->dev.config + begin);
+		vu->config_writes++;
+		fe_pipeline_request(&vu->pipe, &msg, on_written, vu);
+	}
 }
 
 /* --- from it --- */
@@ -140,28 +145,27 @@ void vhost_user_refresh_config(struct vhost_user *vu)
  * never meets a write, or it could bring back what was before. */
 void vhost_user_sync_config(struct vhost_user *vu)
 {
-	if (vu->config_asked || vu->config_writing)
+	if (vu->config_asked || vu->config_writes)
 		return;
 	write_dirty(vu);
-	if (vu->config_stale && !vu->config_writing && has_config(vu))
+	if (vu->config_stale && !vu->config_writes && has_config(vu))
 		ask_config(vu, on_config);
 }
 
 void vhost_user_lose_config(struct vhost_user *vu)
 {
-	vu->config_asked = vu->config_writing = vu->config_stale = false;
+	vu->config_asked = vu->config_stale = false;
+	vu->config_writes = 0;
 	memcpy(vu->config_dirty, vu->config_written, sizeof(vu->config_dirty));
 }
 
-void vhost_user_forget_config(struct vhost_user *vu, bool was_reset)
+void vhost_user_forget_config(struct vhost_user *vu, bool tell)
 {
-	bool told = vhost_user_connected(vu) && !was_reset;
-
 	for (unsigned i = 0; i < vu->dev.config_bytes; i++) {
 		if (!vu->config_written[i])
 			continue;
 		vu->dev.config[i] = vu->initial_config[i];
-		vu->config_dirty[i] = told;
+		vu->config_dirty[i] = tell && vhost_user_connected(vu);
 		vu->config_written[i] = false;
 		vhost_user_wake(vu);
 	}

@@ -40,7 +40,7 @@ struct vhost_user_backend {
 	uint8_t config[VIRTIO_CONFIG_BYTES];
 };
 
-/* A kind of device: all that differs between block, net and others. */
+/* A kind of device: all that differs between block, net, balloon and others. */
 struct vhost_user_kind {
 	const char *program; /* what could be started, for the operator: "%s --socket-path=..." */
 	/* How much of the configuration space to ask for, by vu->backend.features; 0: nothing. */
@@ -66,6 +66,7 @@ struct vhost_user_kind {
 	void (*reconnected)(struct vhost_user *vu);
 	void (*destroy)(struct vhost_user *vu);
 	uint64_t takes_away; /* features that say what a device cannot do */
+	bool config_needs_memory; /* what a back-end says follows from guest memory */
 	bool in_order; /* back-ends use what they take in its order, negotiated or not */
 };
 
@@ -123,7 +124,7 @@ struct vhost_user {
 	/* _config.c */
 	bool config_stale; /* the back-end said so */
 	bool config_asked;
-	bool config_writing;
+	unsigned config_writes; /* not answered */
 	bool config_dirty[VIRTIO_CONFIG_BYTES]; /* written by the driver, not sent */
 	bool config_written[VIRTIO_CONFIG_BYTES]; /* since its last reset */
 	uint8_t initial_config[VIRTIO_CONFIG_BYTES];
@@ -131,7 +132,8 @@ struct vhost_user {
 	void *kind_data;
 };
 
-extern const struct vhost_user_kind vhost_user_blk, vhost_user_net, vhost_user_other;
+extern const struct vhost_user_kind vhost_user_blk, vhost_user_net, vhost_user_balloon,
+	vhost_user_other;
 
 /* --- vhost_user.c --- */
 
@@ -225,9 +227,9 @@ void vhost_user_refresh_config(struct vhost_user *vu);
 /* vhost_user_lose_config - the connection is gone: the next back-end is told what the driver wrote. */
 void vhost_user_lose_config(struct vhost_user *vu);
 
-/* vhost_user_forget_config - the driver is: what it wrote is undone. @was_reset: so was the back-end,
- * which then need not be told. Any thread. */
-void vhost_user_forget_config(struct vhost_user *vu, bool was_reset);
+/* vhost_user_forget_config - the driver is: what it wrote is undone. @tell: the back-end, too, which
+ * was told of it and not reset. Any thread. */
+void vhost_user_forget_config(struct vhost_user *vu, bool tell);
 
 /* vhost_user_config_changed - tell the driver, if there is a transport yet: while one back-end is waited
  * for, another may already have news. */

@@ -74,6 +74,7 @@ void vhost_user_prepare(struct vhost_user *vu)
 		}
 		vhost_user_request(vu, &msg);
 		vu->told_memory = true;
+		vu->config_stale |= vu->kind->config_needs_memory;
 	}
 	vu->used = true;
 	vhost_user_prepare_inflight(vu);

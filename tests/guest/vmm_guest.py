@@ -275,11 +275,11 @@ def backend(machine, number=0):
     return machine.control("device.list")["devices"][number]
 
 
-def wait_state(machine, state, seconds=5):
+def wait_state(machine, state, seconds=5, number=0):
     deadline = time.monotonic() + seconds
-    while backend(machine)["state"] != state:
+    while backend(machine, number)["state"] != state:
         if time.monotonic() > deadline:
-            raise blk_backend.DaemonFailed(f"device is {backend(machine)}, not {state}")
+            raise blk_backend.DaemonFailed(f"device is {backend(machine, number)}, not {state}")
         time.sleep(0.02)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One vhost-user-blk daemon serving any number of images: ringside-blk, or its peer.
+"""Daemons as tests run them; one serves any number of images: ringside-blk, or its peer.
 
 BLK_BACKEND=ringside (the default) or qsd, QEMU's storage daemon, which shows whether a failure
 is the rig's or ours. RINGSIDE_BUILD names the build directory, else build/.
@@ -57,17 +57,23 @@ def ask(control_socket, *words):
                            f"{getattr(error, 'stderr', None) or error}") from error
 
 
-class Daemon:
-    """A running daemon; use it in a `with`. Everything it makes is inside `directory`."""
+class Program:
+    """A running daemon; use it in a `with`. Everything it makes is inside `directory`.
+    control_socket: where ringsidectl reaches it, or None."""
 
-    def __init__(self, images, directory):
-        self.images = images
+    def __init__(self, name, directory):
+        self.name = name
         self.directory = Path(directory)
-        self.name = chosen_name()
         self.control_socket = None
         self.exit_status = None
-        for number, image in enumerate(images):
-            image.socket = str(self.directory / f"disk{number}.sock")
+
+    def command(self):
+        """Its command line."""
+        raise NotImplementedError
+
+    def sockets(self):
+        """What is there when it has started."""
+        raise NotImplementedError
 
     def __enter__(self):
         self.log = open(self.directory / f"{self.name}.log", "a+b")
@@ -75,11 +81,10 @@ class Daemon:
         return self
 
     def start(self):
-        """Starts it, for the first time or again on the same images and sockets."""
-        command = self._ringside() if chosen() == "ringside" else self._storage_daemon()
-        self.process = guest.spawn(command, stdout=self.log, stderr=self.log)
+        """Starts it, for the first time or again on the same sockets."""
+        self.process = guest.spawn(self.command(), stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + START_SECONDS
-        while not all(Path(image.socket).exists() for image in self.images):
+        while not all(Path(path).exists() for path in self.sockets()):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()
                 raise DaemonFailed(f"{self.name} does not start: {self.log_tail()}")
@@ -93,11 +98,6 @@ class Daemon:
         self.process.kill()
         self.process.wait()
 
-    def disks(self, options="", reconnect=False):
-        """The guest's disks; options: more QEMU device properties, for every one of them."""
-        return [guest.Disk(image.socket, image.queues, options, reconnect)
-                for image in self.images]
-
     def alive(self):
         return self.process.poll() is None
 
@@ -108,6 +108,27 @@ class Daemon:
     def control(self, *words):
         """The answer of the daemon's control socket to ringsidectl's METHOD [KEY=VALUE]..."""
         return ask(self.control_socket, *words)
+
+
+class Daemon(Program):
+    """A block daemon that serves images."""
+
+    def __init__(self, images, directory):
+        super().__init__(chosen_name(), directory)
+        self.images = images
+        for number, image in enumerate(images):
+            image.socket = str(self.directory / f"disk{number}.sock")
+
+    def command(self):
+        return self._ringside() if chosen() == "ringside" else self._storage_daemon()
+
+    def sockets(self):
+        return [image.socket for image in self.images]
+
+    def disks(self, options="", reconnect=False):
+        """The guest's disks; options: more QEMU device properties, for every one of them."""
+        return [guest.Disk(image.socket, image.queues, options, reconnect)
+                for image in self.images]
 
     def counters(self, number=0):
         """What the daemon counted for one disk, or None for a peer that does not tell.

@@ -25,8 +25,8 @@ SOURCE_ROOT = HERE.parent.parent
 # crc32c is a soft dependency of ext4, which only modprobe would follow.
 MODULES = ("virtio_pci", "virtio_blk", "qemu_fw_cfg", "crc32c_generic", "crc32c_intel", "ext4")
 # What an initramfs of any rig may load is kept of a package; a flavour may lack some of it.
-KEPT_MODULES = (*MODULES, "virtio_net", "button", "evdev", "9p", "9pnet_virtio", "overlay",
-                "virtio_console", "kvm_amd", "tun", "veth", "loop")
+KEPT_MODULES = (*MODULES, "virtio_net", "virtio_balloon", "button", "evdev", "9p", "9pnet_virtio",
+                "overlay", "virtio_console", "kvm_amd", "tun", "veth", "loop")
 TOOLS = ("mkfs.ext4", "e2fsck", "blkdiscard", "fio")
 SBIN_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -18,6 +18,7 @@
 #define CONTROL  "ctl.sock"
 #define MAX_ARGS 24
 
+static const char *daemon_name = "ringside-blk", *daemon_variable = "RINGSIDE_BLK";
 static pid_t daemon_pid;
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
@@ -82,6 +83,12 @@ static const char *program(const char *variable)
 	return path;
 }
 
+void blkd_is(const char *name, const char *variable)
+{
+	daemon_name = name;
+	daemon_variable = variable;
+}
+
 static _Noreturn void become_daemon(const char *path, char *const *argv)
 {
 	int log = open(BLKD_LOG, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -94,13 +101,13 @@ static _Noreturn void become_daemon(const char *path, char *const *argv)
 
 void blkd_spawn(const char *options)
 {
-	const char *path = program("RINGSIDE_BLK");
-	char *argv[MAX_ARGS + 3] = {"ringside-blk", "--control-path=" CONTROL};
+	const char *path = program(daemon_variable);
+	char *argv[MAX_ARGS + 3] = {(char *)daemon_name, "--control-path=" CONTROL};
 	char copy[1024], *word, *rest = copy;
 	int argc = 2;
 
 	ck_assert_int_eq(daemon_pid, 0);
-	if (!strstr(options, "--disk=") && !strstr(options, "--fd=") &&
+	if (!strstr(options, "--disk=") && !strstr(options, "--vm=") && !strstr(options, "--fd=") &&
 	    !strstr(options, "--socket-path="))
 		argv[argc++] = "--socket-path=" BLKD_SOCKET;
 	ck_assert_uint_lt(strlen(options), sizeof(copy));

@@ -4,7 +4,7 @@
  * Tests only. One daemon per process: Check forks each test. The current directory is the
  * scratch directory, so names of images and sockets are short and relative.
  *
- * $RINGSIDE_BLK and $RINGSIDECTL are the programs.
+ * $RINGSIDE_BLK and $RINGSIDECTL are the programs; blkd_is() names another daemon.
  */
 #ifndef RINGSIDE_TESTS_PROTOCOL_BLK_DAEMON_H
 #define RINGSIDE_TESTS_PROTOCOL_BLK_DAEMON_H
@@ -41,9 +41,12 @@ void make_image(const char *name, uint64_t bytes);
 void image_read(const char *name, uint64_t offset, void *to, size_t bytes);
 void image_write(const char *name, uint64_t offset, const void *from, size_t bytes);
 
+/* blkd_is - from here on the daemon is @name, whose path is in the environment's @variable. */
+void blkd_is(const char *name, const char *variable);
+
 /*
  * blkd_start - run it with @options (words between single spaces) and wait until it serves. It
- * listens on BLKD_SOCKET unless the options name a --disk, --fd or --socket-path.
+ * listens on BLKD_SOCKET unless the options name a --disk, --vm, --fd or --socket-path.
  */
 void blkd_start(const char *options);
 

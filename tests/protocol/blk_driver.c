@@ -20,10 +20,14 @@
 #define WAIT_MS   10000
 #define MAX_PARTS 160
 
+bool disk_is_balloon;
+
 static void negotiate(struct disk *disk, uint64_t features)
 {
 	disk->fe.timeout_ms = WAIT_MS;
 	ck_assert_int_eq(fe_negotiate(&disk->fe, features, PROTOCOL), 0);
+	if (disk_is_balloon)
+		return;
 	ck_assert_int_eq(fe_get_config(&disk->fe, 0,
 				       offsetof(struct virtio_blk_config, max_secure_erase_sectors),
 				       &disk->config),
@@ -141,28 +145,36 @@ static uint64_t slot_gpa(const struct disk *disk, unsigned slot, size_t member)
 	return disk->slots_mem.gpa + slot * sizeof(struct disk_slot) + member;
 }
 
+static void fly(struct disk *disk, unsigned slot, int head)
+{
+	ck_assert_int_ge(head, 0);
+	disk->used_bytes[slot] = UINT32_MAX;
+	disk->slot_of[head] = (uint16_t)slot;
+	fe_ring_publish(&disk->ring);
+	fe_ring_kick(&disk->ring);
+}
+
 void disk_submit(struct disk *disk, unsigned slot, uint32_t type, uint64_t sector,
 		 const struct fe_buf *data, unsigned num, bool in)
 {
 	struct fe_buf bufs[MAX_PARTS];
-	int head;
 
 	ck_assert_uint_lt(slot, DISK_SLOTS);
+	if (disk_is_balloon) {
+		disk->slot[slot].status = VIRTIO_BLK_S_OK; /* there is no status, but being used */
+		fly(disk, slot, fe_ring_add(&disk->ring, data, num, 0));
+		return;
+	}
 	ck_assert_uint_le(num + 2, MAX_PARTS);
 	disk->slot[slot].header.type = htole32(type);
 	disk->slot[slot].header.sector = htole64(sector);
 	disk->slot[slot].status = 0xff;
-	disk->used_bytes[slot] = UINT32_MAX;
 	bufs[0] = (struct fe_buf){slot_gpa(disk, slot, offsetof(struct disk_slot, header)), 16};
 	if (num)
 		memcpy(bufs + 1, data, num * sizeof(*data));
 	bufs[num + 1] =
 		(struct fe_buf){slot_gpa(disk, slot, offsetof(struct disk_slot, status)), 1};
-	head = fe_ring_add(&disk->ring, bufs, in ? 1 : num + 1, in ? num + 1 : 1);
-	ck_assert_int_ge(head, 0);
-	disk->slot_of[head] = (uint16_t)slot;
-	fe_ring_publish(&disk->ring);
-	fe_ring_kick(&disk->ring);
+	fly(disk, slot, fe_ring_add(&disk->ring, bufs, in ? 1 : num + 1, in ? num + 1 : 1));
 }
 
 uint8_t disk_wait(struct disk *disk, unsigned slot)
@@ -187,10 +199,27 @@ uint8_t disk_do(struct disk *disk, uint32_t type, uint64_t sector, const struct 
 	return disk_wait(disk, 0);
 }
 
+void disk_name_page(struct disk *disk)
+{
+	uint32_t pfn = htole32((uint32_t)((disk->data_mem.gpa + DISK_PAGE_AT) / 4096));
+
+	memcpy(disk->data, &pfn, sizeof(pfn));
+}
+
+static uint8_t inflate(struct disk *disk)
+{
+	struct fe_buf data = disk_buf(disk, 0, sizeof(uint32_t));
+
+	disk_name_page(disk);
+	return disk_do(disk, 0, 0, &data, 1, false);
+}
+
 uint8_t disk_read(struct disk *disk, uint64_t sector, uint32_t bytes)
 {
 	struct fe_buf data = disk_buf(disk, 0, bytes);
 
+	if (disk_is_balloon)
+		return inflate(disk);
 	return disk_do(disk, VIRTIO_BLK_T_IN, sector, &data, 1, true);
 }
 
@@ -198,6 +227,8 @@ uint8_t disk_write(struct disk *disk, uint64_t sector, uint32_t bytes)
 {
 	struct fe_buf data = disk_buf(disk, 0, bytes);
 
+	if (disk_is_balloon)
+		return inflate(disk);
 	return disk_do(disk, VIRTIO_BLK_T_OUT, sector, &data, 1, false);
 }
 

@@ -17,6 +17,7 @@
 #define DISK_DATA_BYTES  (16u << 20)
 #define DISK_GPA         0x40000000ull
 #define DISK_MEM_BYTES   (DISK_DATA_BYTES + (2u << 20))
+#define DISK_PAGE_AT     (DISK_DATA_BYTES - 4096) /* the page that a balloon may have */
 #define DISK_GUARD_BYTES 65536u /* of the file before and after, which are not guest memory */
 
 /* What is in guest memory for one request. */
@@ -26,6 +27,8 @@ struct disk_slot {
 	uint8_t status;
 };
 
+/* A balloon may stand in for the disk, for tests that any device has to pass: memory, ring and slots are
+ * the same, and a request is a chain of page numbers, in nothing but readable buffers. */
 struct disk {
 	struct fe fe;
 	struct fe_memory mem; /* guest memory, with the guards */
@@ -37,8 +40,14 @@ struct disk {
 	uint8_t *data; /* data_mem.host */
 	uint16_t slot_of[DISK_RING_SIZE]; /* by head */
 	uint32_t used_bytes[DISK_SLOTS]; /* of the last use of each */
-	struct virtio_blk_config config;
+	struct virtio_blk_config config; /* of a disk */
 };
+
+/* disk_is_balloon - from here on: disk_read() and disk_write() put a page of the data memory into it. */
+extern bool disk_is_balloon;
+
+/* disk_name_page - that page's number to the start of the data memory. */
+void disk_name_page(struct disk *disk);
 
 /* disk_open - connect to @socket with every feature but @without, and start the ring.
  * disk_open_packed - the same with a packed ring. disk_adopt - over a connected socket. */

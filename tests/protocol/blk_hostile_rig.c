@@ -14,6 +14,20 @@ static struct canary guest_ram;
 static struct canary guards[2];
 static uint16_t num_desc; /* of the chain laid down */
 
+void choose_daemon(int argc, char **argv)
+{
+	disk_is_balloon = argc > 1 && !strcmp(argv[1], "ringside-balloon");
+	if (disk_is_balloon)
+		blkd_is("ringside-balloon", "RINGSIDE_BALLOON");
+}
+
+void add_hostile_test(TCase *tcase, const TTest *test, unsigned number)
+{
+	int first = disk_is_balloon ? (int)(number & 1) : 0;
+
+	tcase_add_loop_test(tcase, test, first, disk_is_balloon ? first + 1 : 2);
+}
+
 /* --- the daemon and its guests --- */
 
 /* No zeroes where nobody has written yet, lest zeroes written there hide. */
@@ -46,15 +60,33 @@ void leave(void)
 	disk_drop(&disk);
 }
 
-/* well_behaved - a whole visit of a good guest. */
-static void well_behaved(bool packed)
+static void writes_and_reads(void)
 {
-	visit(packed, 0);
 	disk_fill(&disk, 7, 65536);
 	ck_assert_uint_eq(disk_write(&disk, 0, 65536), VIRTIO_BLK_S_OK);
 	memset(disk.data, 0, 65536);
 	ck_assert_uint_eq(disk_read(&disk, 0, 65536), VIRTIO_BLK_S_OK);
 	ck_assert(disk_filled(&disk, 7, 65536));
+}
+
+/* inflates - by a page of the data memory, which is then zero. */
+static void inflates(void)
+{
+	volatile uint8_t *page = disk.data + DISK_PAGE_AT;
+
+	*page = 1;
+	ck_assert_uint_eq(disk_read(&disk, 0, 4), VIRTIO_BLK_S_OK);
+	wait_for(!*page);
+}
+
+/* well_behaved - a whole visit of a good guest. */
+static void well_behaved(bool packed)
+{
+	visit(packed, 0);
+	if (disk_is_balloon)
+		inflates();
+	else
+		writes_and_reads();
 	ck_assert_int_eq(fe_ring_stop(&disk.fe, 0, &disk.ring), 0);
 	leave();
 }
@@ -64,19 +96,16 @@ void meanwhile(void)
 	ck_assert_uint_eq(disk_read(&other, 8, 4096), VIRTIO_BLK_S_OK);
 }
 
-void start_images(const char *bad, const char *good)
+/* both_there - the daemon serves a.sock and b.sock. */
+static void both_there(void)
 {
-	char options[256];
-
-	snprintf(options, sizeof(options),
-		 "--disk=socket=a.sock,file=%s --disk=socket=b.sock,file=%s", bad, good);
-	blkd_start(options);
 	disk_open(&other, "b.sock", 0);
 	fill_canaries(&other);
 	ck_assert_uint_eq(disk_write(&other, 8, 4096), VIRTIO_BLK_S_OK);
 	canary_take(&others_ram, other.mem.regions[0].host, other.mem.regions[0].size);
 	/* Ring and slots lie before the data. */
 	canary_allow(&others_ram, other.ram, (size_t)(other.data - other.ram) + 4096);
+	canary_allow(&others_ram, other.data + DISK_PAGE_AT, disk_is_balloon ? 4096 : 0);
 	held = held_by(blkd_pid());
 	well_behaved(false);
 	well_behaved(true);
@@ -86,6 +115,16 @@ void start_images(const char *bad, const char *good)
 	held_back(blkd_pid(), held);
 }
 
+void start_images(const char *bad, const char *good)
+{
+	char options[256];
+
+	snprintf(options, sizeof(options),
+		 "--disk=socket=a.sock,file=%s --disk=socket=b.sock,file=%s", bad, good);
+	blkd_start(options);
+	both_there();
+}
+
 unsigned maps_without_guest(void)
 {
 	return held.maps;
@@ -93,6 +132,11 @@ unsigned maps_without_guest(void)
 
 void start(void)
 {
+	if (disk_is_balloon) {
+		blkd_start("--vm=name=a,socket=a.sock --vm=name=b,socket=b.sock");
+		both_there();
+		return;
+	}
 	make_image("a.img", IMAGE_BYTES);
 	make_image("b.img", IMAGE_BYTES);
 	start_images("a.img", "b.img");
@@ -181,6 +225,18 @@ void good_read(void)
 	ring_desc(2, at(STATUS_AT), 1, WRITE, 0);
 }
 
+void good_request(void)
+{
+	if (!disk_is_balloon) {
+		good_read();
+		return;
+	}
+	disk_name_page(&disk);
+	disk.data[STATUS_AT] = VIRTIO_BLK_S_OK; /* it has none to write */
+	chain_ends(0);
+	ring_desc(0, at(0), 4, 0, 0);
+}
+
 void good_table(uint32_t bytes)
 {
 	header(VIRTIO_BLK_T_IN, 0);
@@ -221,7 +277,7 @@ void watch(void)
 			  sizeof(*ring->used) + ring->size * sizeof(ring->used->ring[0]) + 2);
 		may_write(ring->avail, sizeof(*ring->avail) + (ring->size + 1) * 2);
 	}
-	may_write(disk.data + DATA_AT, 4096);
+	may_write(disk.data + (disk_is_balloon ? DISK_PAGE_AT : DATA_AT), 4096);
 	may_write(disk.data + STATUS_AT, 1);
 }
 

@@ -3,6 +3,9 @@
  * blk_hostile_rig.h - a daemon with two disks, one for a bad guest and one for a good one; chains
  * laid down descriptor by descriptor in either ring format; and what must be true after it all.
  * Tests only. One per process: Check forks each test.
+ *
+ * Tests of what no device should mind run with two balloons in the place of the disks, too: those whose
+ * main() has choose_daemon(), with a daemon's name as its argument.
  */
 #ifndef RINGSIDE_TESTS_PROTOCOL_BLK_HOSTILE_RIG_H
 #define RINGSIDE_TESTS_PROTOCOL_BLK_HOSTILE_RIG_H
@@ -19,6 +22,12 @@
 #define NEXT        VRING_DESC_F_NEXT
 #define WRITE       VRING_DESC_F_WRITE
 #define INDIRECT    VRING_DESC_F_INDIRECT
+
+/* choose_daemon - that of @argv[1], ringside-blk or ringside-balloon. */
+void choose_daemon(int argc, char **argv);
+
+/* add_hostile_test - with _i as the ring format. Formats are the library's: a second daemon takes turns. */
+void add_hostile_test(TCase *tcase, const TTest *test, unsigned number);
 
 /* The two guests, each with a queue. */
 extern struct disk disk, other;
@@ -92,6 +101,9 @@ void header(uint32_t type, uint64_t sector);
 /* A good read of a page in descriptors 0 to 2, for a case to spoil: direct, and by a table. */
 void good_read(void);
 void good_table(uint32_t bytes);
+
+/* good_request - a good read, or whatever a balloon can do. */
+void good_request(void);
 
 /* stage - the chain, as often as wanted once it was used. go - publish, and kick whatever the
  * daemon asked for. */

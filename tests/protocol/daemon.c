@@ -67,9 +67,9 @@ static void finish_held(struct echo_queue *q)
 	vq_notify(q->vq);
 }
 
-static void take_chains(struct echo_queue *q)
+static void take_chains(struct echo_queue *q, unsigned max)
 {
-	while (q->num_held < ECHO_MAX_HELD) {
+	while (q->num_held < max) {
 		struct vq_chain *chain = &q->held[q->num_held].chain;
 
 		chain->iov = q->held[q->num_held].iov;
@@ -101,7 +101,7 @@ static void *serve_queue(void *arg)
 	while (!(pfd[1].revents & POLLIN)) {
 		bool again, hold;
 
-		take_chains(q);
+		take_chains(q, ECHO_MAX_HELD);
 		hold = held_back(q->echo);
 		if (!hold)
 			finish_held(q);
@@ -117,6 +117,53 @@ static void *serve_queue(void *arg)
 	count_up(q->echo->stops);
 	vu_queue_stopped(vq);
 	return NULL;
+}
+
+static void device_closed(struct vu_device *dev);
+
+/* On the loop: a pass. What was pushed is left to be published. */
+static bool serve_on_loop(struct vu_loop_queue *loop_queue)
+{
+	struct echo_queue *q = container_of(loop_queue, struct echo_queue, loop_queue);
+	const struct echo_options *options = &q->echo->options;
+	unsigned max = ECHO_MAX_HELD;
+	bool left, close;
+
+	ck_assert(is_running(q) && loop_queue->vq == q->vq && !q->vq->kicks_wanted);
+	count_up(q->echo->passes);
+	usleep(options->pass_ms * 1000);
+	if (options->pass_chains && !held_back(q->echo))
+		max = options->pass_chains;
+	take_chains(q, max);
+	left = q->num_held == max;
+	if (held_back(q->echo)) /* asked after taking: it holds for what was submitted since */
+		return false;
+	for (unsigned i = 0; i < q->num_held; i++)
+		vq_push(q->vq, q->held[i].chain.head, copy(&q->held[i].chain));
+	close = q->num_held && options->close_inside && !q->echo->dev.closing;
+	q->num_held = 0;
+	if (close)
+		vu_device_close(&q->echo->dev, device_closed);
+	return left;
+}
+
+static void stopped_on_loop(struct vu_loop_queue *loop_queue)
+{
+	struct echo_queue *q = container_of(loop_queue, struct echo_queue, loop_queue);
+
+	ck_assert(is_running(q) && !vq_owes(q->vq));
+	set_running(q, false);
+	count_up(q->echo->stops);
+}
+
+static void stop_on_loop(struct echo_queue *q)
+{
+	while (q->num_held) {
+		const struct vq_chain *chain = &q->held[--q->num_held].chain;
+
+		vu_loop_queue_push(&q->loop_queue, chain->head, copy(chain));
+	}
+	vu_loop_queue_stop(&q->loop_queue);
 }
 
 static struct echo *echo_of(struct vu_device *dev)
@@ -144,6 +191,12 @@ static void queue_start(struct vu_device *dev, struct virtqueue *vq)
 	count_up(e->starts);
 	if (e->options.stop_inside)
 		return;
+	if (e->options.on_loop) {
+		ck_assert_int_eq(vu_loop_queue_start(&q->loop_queue, dev->loop, vq, serve_on_loop),
+				 0);
+		q->loop_queue.stopped = stopped_on_loop;
+		return;
+	}
 	drain_fd(q->stop_fd);
 	ck_assert_int_eq(pthread_create(&q->thread, NULL, serve_queue, q), 0);
 	q->has_thread = true;
@@ -160,6 +213,10 @@ static void queue_stop(struct vu_device *dev, struct virtqueue *vq)
 		set_running(q, false);
 		count_up(e->stops);
 		vu_queue_stopped(vq);
+		return;
+	}
+	if (e->options.on_loop) {
+		stop_on_loop(q);
 		return;
 	}
 	ck_assert_int_eq(write(q->stop_fd, &one, sizeof(one)), sizeof(one));
@@ -198,10 +255,20 @@ static void set_features(struct vu_device *dev, uint64_t features)
 	__atomic_store_n(&e->features, features, __ATOMIC_RELEASE);
 }
 
+static void memory_changed(struct vu_device *dev)
+{
+	struct echo *e = echo_of(dev);
+
+	ck_assert_uint_eq(echo_count(e, starts), echo_count(e, stops));
+	__atomic_store_n(&e->regions, vu_device_memory(dev)->num_regions, __ATOMIC_RELEASE);
+	count_up(e->memory_changes);
+}
+
 static void disconnected(struct vu_device *dev)
 {
 	struct echo *e = echo_of(dev);
 
+	ck_assert_ptr_null(vu_device_memory(dev));
 	ck_assert_uint_eq(echo_count(e, starts), echo_count(e, stops));
 	count_up(e->disconnects);
 }
@@ -264,6 +331,7 @@ static const struct vu_device_ops ops = {
 	.get_config = get_config,
 	.set_config = set_config,
 	.set_features = set_features,
+	.memory_changed = memory_changed,
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
 	.disconnected = disconnected,

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vhost/backend/device.h"
+#include "vhost/backend/loop_queue.h"
 
 #define ECHO_MAX_QUEUES 4
 #define ECHO_MAX_HELD   64
@@ -28,6 +28,7 @@ struct echo_queue {
 	bool has_thread;
 	bool running; /* the device's: from queue_start to vu_queue_stopped; atomic */
 	int stop_fd;
+	struct vu_loop_queue loop_queue; /* instead, with on_loop */
 	struct {
 		struct vq_chain chain;
 		struct iovec iov[ECHO_MAX_IOV];
@@ -44,6 +45,10 @@ struct echo_options {
 	bool packed; /* offer packed rings */
 	uint16_t ring_size; /* of the front-end's rings; 0: RIG_RING_SIZE */
 	bool stop_inside; /* no thread serves the queue; queue_stop answers before it returns */
+	bool on_loop; /* the loop's thread serves the queue, and: */
+	unsigned pass_chains; /* takes as many in a pass; 0: all that can be held */
+	unsigned pass_ms; /* which lasts as long at least */
+	bool close_inside; /* and in which it closes the device once it has taken a chain */
 };
 
 struct echo {
@@ -56,10 +61,13 @@ struct echo {
 	/* Written by one thread, read by the test: atomic. */
 	bool hold; /* keep what is popped in flight */
 	unsigned popped; /* chains */
+	unsigned passes; /* with on_loop */
 	unsigned starts;
 	unsigned stops;
 	unsigned disconnects;
 	unsigned config_writes;
+	unsigned memory_changes;
+	unsigned regions; /* at the last of them */
 	uint64_t features;
 	unsigned closed;
 	unsigned resets;
@@ -91,7 +99,8 @@ static inline uint8_t echo_state_byte(uint8_t seed, size_t i)
 	return i == 0 ? 'E' : i == 1 ? seed : (uint8_t)(seed + i * 7);
 }
 
-/* echo_hold - keep popped chains in flight (true), or finish them (false). Any thread. */
+/* echo_hold - keep popped chains in flight (true), or finish them (false). Any thread, but that a
+ * loop finishes them only at its next pass. */
 void echo_hold(struct echo *e, bool hold);
 
 /* Atomic reads of the counters. */

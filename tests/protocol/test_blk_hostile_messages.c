@@ -3,7 +3,7 @@
  * test_blk_hostile_messages.c - hostile inputs 16 to 27 as the real daemon meets them, in its sandbox
  * and with a queue at work: logs, in-flight regions, configuration, states, channels, fds; each in
  * short, since test_hostile_*.c has every number there is. _i: 1 is with a packed ring.
- * The front-end against the real daemon.
+ * Run for ringside-blk and for ringside-balloon. The front-end against the real daemon.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -115,7 +115,7 @@ START_TEST(h19_a_region_of_noise)
 		for (i = round & 1 ? 32 : 8; i < region.mmap_size; i++)
 			bytes[i] = (uint8_t)(rand() >> 8 & (round & 2 ? 0x01 : 0xff));
 		ck_assert_int_eq(fe_set_inflight(&disk.fe, &region), 0);
-		good_read();
+		good_request();
 		stage();
 		ck_assert_int_eq(fe_ring_start(&disk.fe, 0, &disk.ring), 0);
 		go();
@@ -209,6 +209,8 @@ START_TEST(h23_a_channel_never_drained)
 	json_t *result;
 	unsigned i;
 
+	if (disk_is_balloon)
+		return; /* one of so little memory has nothing to tell: see balloon_hostile */
 	start();
 	guest(_i);
 	ck_assert_int_eq(fe_open_channel(&disk.fe, NULL, NULL), 0);
@@ -277,7 +279,7 @@ START_TEST(h25_a_call_eventfd_that_blocks)
 	accepted(with_fd(request(VU_SET_VRING_CALL, 8), fd));
 	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
 	for (i = 0; i < 20; i++) {
-		good_read();
+		good_request();
 		stage();
 		fe_ring_interrupts_on(&disk.ring);
 		go();
@@ -318,7 +320,7 @@ START_TEST(h27_iotlb)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
 	Suite *suite = suite_create("blk_hostile_messages");
 	TCase *tcase = tcase_create("hostile messages");
@@ -339,9 +341,10 @@ int main(void)
 	};
 	unsigned i;
 
+	choose_daemon(argc, argv);
 	tcase_set_timeout(tcase, 60);
 	for (i = 0; i < ARRAY_SIZE(tests); i++)
-		tcase_add_loop_test(tcase, tests[i], 0, 2);
+		add_hostile_test(tcase, tests[i], i);
 	suite_add_tcase(suite, tcase);
 	return run_in_scratch(suite);
 }

@@ -2,7 +2,8 @@
 /*
  * test_blk_hostile_setup.c - hostile inputs 1 to 15 as the real daemon meets them, in its sandbox and
  * with a queue at work: headers, memory, rings; each in short, since test_hostile_*.c has every number
- * there is. _i: 1 is with a packed ring. The front-end against the real daemon.
+ * there is. _i: 1 is with a packed ring. Run for ringside-blk and for ringside-balloon. The front-end
+ * against the real daemon.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -357,7 +358,7 @@ START_TEST(h15_kick_before_what_a_ring_needs)
 		fe_close(&disk.fe);
 		ck_assert_int_eq(fe_connect(&disk.fe, "a.sock"), 0);
 		ck_assert_int_eq(fe_negotiate(&disk.fe, UINT64_MAX, UINT64_MAX), 0);
-		good_read();
+		good_request();
 		stage();
 		if (!(missing & 1))
 			accepted(slot(DISK_GPA, DISK_MEM_BYTES, (uintptr_t)disk.ram,
@@ -378,7 +379,7 @@ START_TEST(h15_kick_before_what_a_ring_needs)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
 	Suite *suite = suite_create("blk_hostile_setup");
 	TCase *tcase = tcase_create("hostile messages");
@@ -403,9 +404,10 @@ int main(void)
 	};
 	unsigned i;
 
+	choose_daemon(argc, argv);
 	tcase_set_timeout(tcase, 60);
 	for (i = 0; i < ARRAY_SIZE(tests); i++)
-		tcase_add_loop_test(tcase, tests[i], 0, 2);
+		add_hostile_test(tcase, tests[i], i);
 	suite_add_tcase(suite, tcase);
 	return run_in_scratch(suite);
 }

@@ -79,6 +79,7 @@ static void set_log_all(bool on)
 	uint64_t features = rig.fe.features & ~LOG_ALL;
 
 	ck_assert_int_eq(fe_set_features(&rig.fe, on ? features | LOG_ALL : features), 0);
+	ck_assert_int_eq(!!(echo_count(rig.echo, features) & LOG_ALL), on); /* the device knows */
 }
 
 static void set_ring_log(bool on)

@@ -195,6 +195,31 @@ START_TEST(a_table_without_the_ring_stops_it)
 }
 END_TEST
 
+/* The device is told of every change, while it has no queue, and of nothing else. */
+START_TEST(the_device_is_told_of_every_change)
+{
+	struct vu_msg msg = request(VU_REM_MEM_REG, sizeof(msg.payload.region));
+
+	slots();
+	ck_assert_uint_eq(echo_count(rig.echo, memory_changes), 1);
+	ck_assert_int_eq(fe_add_region(&rig.fe, &rig.mem, 1), 0);
+	ck_assert_uint_eq(echo_count(rig.echo, memory_changes), 2);
+	ck_assert_uint_eq(echo_count(rig.echo, regions), 2);
+	ck_assert_int_eq(fe_remove_region(&rig.fe, &rig.mem, 1), 0);
+	ck_assert_uint_eq(echo_count(rig.echo, memory_changes), 3);
+	ck_assert_uint_eq(echo_count(rig.echo, regions), 1);
+	msg.payload.region.region = fe_memory_describe(&rig.mem, 1);
+	refused(msg); /* it is gone already */
+	ck_assert_uint_eq(echo_count(rig.echo, memory_changes), 3);
+	ck_assert_int_eq(fe_set_mem_table(&rig.fe, &rig.mem), 0);
+	ck_assert_uint_eq(echo_count(rig.echo, memory_changes), 4);
+	ck_assert_uint_eq(echo_count(rig.echo, regions), 2);
+	fe_memory_remove(&rig.mem, 1);
+	rig_hangup(); /* that is told otherwise */
+	ck_assert_uint_eq(echo_count(rig.echo, memory_changes), 4);
+}
+END_TEST
+
 START_TEST(a_table_is_sent_many_times)
 {
 	rig_ready(1);
@@ -232,6 +257,7 @@ int main(void)
 	tcase_add_test(tc, as_many_slots_as_promised);
 	tcase_add_test(tc, a_live_table_replaces_the_old_one);
 	tcase_add_test(tc, a_table_without_the_ring_stops_it);
+	tcase_add_test(tc, the_device_is_told_of_every_change);
 	tcase_add_test(tc, a_table_is_sent_many_times);
 	tcase_add_test(tc, a_buffer_crosses_adjoining_regions);
 	suite_add_tcase(suite, tc);

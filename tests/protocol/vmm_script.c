@@ -92,6 +92,27 @@ static void give_inflight(struct vu_msg *reply)
 		_exit(1);
 }
 
+/* letter_of - what is worth a letter in script.order; '\0': nothing. */
+static char letter_of(uint32_t request)
+{
+	switch (request) {
+	case VU_SET_FEATURES:
+		return 'f';
+	case VU_SET_MEM_TABLE:
+		return 'm';
+	case VU_GET_CONFIG:
+		return 'g';
+	case VU_SET_CONFIG:
+		return 'c';
+	case VU_SET_VRING_KICK:
+		return 'k';
+	case VU_RESET_DEVICE:
+		return 'r';
+	default:
+		return '\0';
+	}
+}
+
 /* answer - the right reply to @msg. Return: false, there is none. */
 static bool answer(struct vu_msg *msg, struct vu_msg *reply)
 {
@@ -131,6 +152,9 @@ static bool answer(struct vu_msg *msg, struct vu_msg *reply)
 	case VU_SET_CONFIG:
 		memcpy(script.written + msg->payload.config.offset, msg->payload.config.data,
 		       msg->payload.config.size);
+		if (script.keeps_config)
+			memcpy(script.config + msg->payload.config.offset, msg->payload.config.data,
+			       msg->payload.config.size);
 		count(configs_set);
 		break;
 	case VU_SET_BACKEND_REQ_FD:
@@ -220,8 +244,12 @@ static void serve(unsigned connection)
 {
 	struct vu_receiver rx;
 	bool hangs = false, goes_on = true;
+	size_t letters = 0;
 
 	vu_receiver_init(&rx);
+	memset(script.order, 0, sizeof(script.order));
+	if (script.keeps_config)
+		memset(script.config, 0, sizeof(script.config));
 	for (unsigned i = 0; i < ARRAY_SIZE(script.enabled); i++)
 		__atomic_store_n(&script.enabled[i], false, __ATOMIC_RELEASE);
 	for (unsigned number = 0; goes_on && vu_receive(sock, &rx) == 1; number++) {
@@ -229,6 +257,8 @@ static void serve(unsigned connection)
 		bool is = is_the_one(connection, number, &rx.msg);
 
 		count(messages);
+		if (letter_of(rx.msg.hdr.request) && letters < sizeof(script.order) - 1)
+			script.order[letters++] = letter_of(rx.msg.hdr.request);
 		if (is && script.act == SCRIPT_HANG) {
 			count(acted);
 			hangs = true;

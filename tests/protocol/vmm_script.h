@@ -35,6 +35,7 @@ enum script_act {
 struct script {
 	uint64_t features, protocol, queue_num;
 	uint8_t config[256];
+	bool keeps_config; /* what is written is read again, on that connection: the next begins with 0 */
 	/* Of connection @connection (from 0), message @message (from 0) is the one; or the first of
 	 * @request, if that is not 0. */
 	unsigned connection, message;
@@ -49,6 +50,7 @@ struct script {
 	uint32_t bases[8]; /* of SET_VRING_BASE, by ring */
 	bool enabled[8];
 	uint8_t written[256]; /* by SET_CONFIG */
+	char order[256]; /* of what came on this connection: see letter_of() in vmm_script.c */
 	int err_fd, call_fd, kick_fd; /* of the ring that came last; -1 */
 	int channel; /* -1 */
 };

@@ -73,22 +73,22 @@ START_TEST(defaults)
 {
 	parse("--socket-path=/s --blk-file=/f");
 	ck_assert_uint_eq(opt.num_disks, 1);
-	ck_assert_str_eq(opt.disks[0].socket_path, "/s");
+	ck_assert_str_eq(opt.disks[0].socket.path, "/s");
 	ck_assert_str_eq(opt.disks[0].image.file, "/f");
-	ck_assert_int_eq(opt.disks[0].fd, -1);
+	ck_assert_int_eq(opt.disks[0].socket.fd, -1);
 	ck_assert_str_eq(opt.disks[0].serial, "");
 	ck_assert_uint_eq(opt.disks[0].num_queues, 64);
 	ck_assert_uint_eq(opt.disks[0].image.lock_wait_s, 30);
 	ck_assert_int_eq(opt.disks[0].image.direct, BLK_DIRECT_AUTO);
 	ck_assert(opt.disks[0].writeback);
-	ck_assert(!opt.disks[0].client);
+	ck_assert(!opt.disks[0].socket.client);
 	ck_assert(!opt.disks[0].image.read_only);
 	ck_assert_uint_eq(opt.num_threads, 1);
 	ck_assert_uint_eq(opt.poll_us, 50);
 	ck_assert(!opt.busy_poll);
 	ck_assert_int_eq(CPU_COUNT(&opt.cpus), 0);
-	ck_assert_ptr_null(opt.control_path);
-	ck_assert(opt.sandbox);
+	ck_assert_ptr_null(opt.daemon.control_path);
+	ck_assert(opt.daemon.sandbox);
 }
 END_TEST
 
@@ -97,8 +97,8 @@ START_TEST(one_disk)
 	parse("--fd=7 --blk-file=ram:1G --read-only --serial=twenty-bytes-is-full --num-queues=256 "
 	      "--cache=writethrough --direct=off");
 	ck_assert_uint_eq(opt.num_disks, 1);
-	ck_assert_int_eq(opt.disks[0].fd, 7);
-	ck_assert_ptr_null(opt.disks[0].socket_path);
+	ck_assert_int_eq(opt.disks[0].socket.fd, 7);
+	ck_assert_ptr_null(opt.disks[0].socket.path);
 	ck_assert(opt.disks[0].image.read_only);
 	ck_assert_str_eq(opt.disks[0].serial, "twenty-bytes-is-full");
 	ck_assert_uint_eq(opt.disks[0].num_queues, 256);
@@ -112,15 +112,15 @@ START_TEST(all_disks)
 {
 	parse("--socket-path=/s --client --blk-file=/f --threads=64 --cpus=1,3-4 --poll-us=0 "
 	      "--busy-poll --lock-wait=0 --control-path=/c --log-level=debug --no-sandbox");
-	ck_assert(opt.disks[0].client);
+	ck_assert(opt.disks[0].socket.client);
 	ck_assert_uint_eq(opt.num_threads, 64);
 	ck_assert_int_eq(CPU_COUNT(&opt.cpus), 3);
 	ck_assert(CPU_ISSET(4, &opt.cpus));
 	ck_assert_uint_eq(opt.poll_us, 0);
 	ck_assert(opt.busy_poll);
 	ck_assert_uint_eq(opt.disks[0].image.lock_wait_s, 0);
-	ck_assert_str_eq(opt.control_path, "/c");
-	ck_assert(!opt.sandbox);
+	ck_assert_str_eq(opt.daemon.control_path, "/c");
+	ck_assert(!opt.daemon.sandbox);
 }
 END_TEST
 
@@ -133,12 +133,12 @@ START_TEST(several_disks)
 	ck_assert_str_eq(opt.disks[0].image.file, "/x,y"); /* a doubled comma stands for one */
 	ck_assert(opt.disks[0].image.read_only);
 	ck_assert_str_eq(opt.disks[0].serial, "A");
-	ck_assert_int_eq(opt.disks[1].fd, 5);
+	ck_assert_int_eq(opt.disks[1].socket.fd, 5);
 	ck_assert_uint_eq(opt.disks[1].num_queues, 2);
 	ck_assert(!opt.disks[1].writeback);
 	ck_assert_int_eq(opt.disks[1].image.direct, BLK_DIRECT_ON);
 	ck_assert(opt.disks[1].in_order);
-	ck_assert(opt.disks[2].client);
+	ck_assert(opt.disks[2].socket.client);
 	ck_assert(!opt.disks[2].image.read_only);
 	ck_assert_uint_eq(opt.disks[2].image.lock_wait_s, 9); /* wherever it stands */
 	ck_assert_uint_eq(opt.disks[2].num_queues, 64);

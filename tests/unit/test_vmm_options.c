@@ -164,7 +164,7 @@ START_TEST(devices)
 
 	parse("run --kernel=/k --vhost-user-blk=socket=/a,,b "
 	      "--vhost-user-net=socket=/n,mac=52:54:00:aB:cd:ef,queues=63,ctrl=backend,packed=on "
-	      "--vhost-user=socket=/o,device-id=5,queues=3,config-size=12,queue-size=1024,wait=0 "
+	      "--vhost-user=socket=/o,device-id=4,queues=3,config-size=12,queue-size=1024,wait=0 "
 	      "--vhost-user-blk=queues=128,queue-size=32768,socket=/b");
 	ck_assert_uint_eq(opt.num_backends, 4);
 	ck_assert_str_eq(opt.backends[0].socket_path, "/a,b"); /* a doubled comma stands for one */
@@ -180,7 +180,7 @@ START_TEST(devices)
 	ck_assert_mem_eq(opt.backends[1].mac, mac, sizeof(mac));
 	ck_assert_int_eq(opt.backends[1].ctrl, NET_CTRL_BACKEND);
 	ck_assert(opt.backends[1].packed);
-	ck_assert_uint_eq(opt.backends[2].device_id, 5);
+	ck_assert_uint_eq(opt.backends[2].device_id, 4);
 	ck_assert_uint_eq(opt.backends[2].queues, 3);
 	ck_assert_uint_eq(opt.backends[2].config_bytes, 12);
 	ck_assert_uint_eq(opt.backends[2].queue_size, 1024);
@@ -191,10 +191,23 @@ START_TEST(devices)
 }
 END_TEST
 
-#define RUN   "run --kernel=/k "
-#define BLK   RUN "--vhost-user-blk=socket=/s,"
-#define NET   RUN "--vhost-user-net=socket=/s,"
-#define OTHER RUN "--vhost-user=socket=/s,"
+START_TEST(balloon)
+{
+	parse("run --kernel=/k --vhost-user-balloon=socket=/b,packed=on,wait=1 "
+	      "--vhost-user-blk=socket=/d");
+	ck_assert_uint_eq(opt.num_backends, 2);
+	ck_assert_uint_eq(opt.backends[0].device_id, 5);
+	ck_assert_str_eq(opt.backends[0].socket_path, "/b");
+	ck_assert(opt.backends[0].packed);
+	ck_assert_uint_eq(opt.backends[0].wait_s, 1);
+}
+END_TEST
+
+#define RUN     "run --kernel=/k "
+#define BLK     RUN "--vhost-user-blk=socket=/s,"
+#define NET     RUN "--vhost-user-net=socket=/s,"
+#define OTHER   RUN "--vhost-user=socket=/s,"
+#define BALLOON RUN "--vhost-user-balloon=socket=/s,"
 
 /* Values: exit 1, one line. */
 static const struct {
@@ -254,8 +267,14 @@ static const struct {
 	{OTHER "device-id=64", "device-id=64:"},
 	{OTHER "device-id=1", "device-id=1: that is what --vhost-user-net is for"},
 	{OTHER "device-id=2", "device-id=2: that is what --vhost-user-blk is for"},
+	{OTHER "device-id=5", "device-id=5: that is what --vhost-user-balloon is for"},
 	{OTHER "config-size=257",
 	 "--vhost-user config-size=257: must be a whole number from 0 to 256"},
+	{BALLOON "queue-size=3", "--vhost-user-balloon queue-size=3:"},
+	{BALLOON "wait=1 --vhost-user-balloon=socket=/t",
+	 "--vhost-user-balloon=socket=/t: a machine has one balloon, and has it already "
+	 "(socket=/s)"},
+	{BLK "wait=1 --vhost-user-balloon=socket=/s", "/s: named twice"},
 	{BLK "wait=1 --vhost-user-net=socket=/s", "/s: named twice"},
 	{BLK "wait=1 --control-path=/s", "/s: named twice"},
 	{BLK "wait=1 --serial=socket:/s", "/s: named twice"},
@@ -304,9 +323,13 @@ static const struct {
 	{BLK "mac=52:54:00:12:34:56", "--vhost-user-blk has no key 'mac'"},
 	{BLK "packed", "--vhost-user-blk packed needs a value"},
 	{NET "config-size=8", "--vhost-user-net has no key 'config-size'"},
+	{RUN "--vhost-user-balloon=packed=on", "--vhost-user-balloon socket is missing"},
+	{BALLOON "queues=5", "--vhost-user-balloon has no key 'queues'; it has socket, queue-size, "
+			     "packed, wait"},
+	{BALLOON "config-size=16", "--vhost-user-balloon has no key 'config-size'"},
 	{OTHER "queues=1,config-size=0", "--vhost-user device-id is missing"},
-	{OTHER "device-id=5,config-size=0", "--vhost-user queues is missing"},
-	{OTHER "device-id=5,queues=1", "--vhost-user config-size is missing"},
+	{OTHER "device-id=4,config-size=0", "--vhost-user queues is missing"},
+	{OTHER "device-id=4,queues=1", "--vhost-user config-size is missing"},
 };
 
 START_TEST(bad_command_line)
@@ -395,6 +418,7 @@ int main(void)
 	tcase_add_test(taken, memory);
 	tcase_add_loop_test(taken, topology, 0, 12);
 	tcase_add_test(taken, devices);
+	tcase_add_test(taken, balloon);
 	tcase_add_loop_test(taken, answers, 0, 4);
 	suite_add_tcase(suite, taken);
 	tcase_add_checked_fixture(refused, setup, NULL);

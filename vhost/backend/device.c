@@ -74,6 +74,11 @@ bool vu_device_connected(const struct vu_device *dev)
 	return dev->session && dev->session->phase != VU_SESSION_ENDING;
 }
 
+const struct mem_table *vu_device_memory(const struct vu_device *dev)
+{
+	return dev->session ? &dev->session->mem : NULL;
+}
+
 void vu_device_each_queue(struct vu_device *dev,
 			  void (*fn)(struct virtqueue *vq, const char *state, bool enabled,
 				     void *arg),

@@ -7,6 +7,8 @@
  * then called: to answer for its configuration space, and to take and give back queues. Sockets,
  * messages, feature negotiation, guest memory and ring set-up are the library's.
  *
+ * TUTORIAL.md, in this folder, writes one from the start.
+ *
  * A queue's life (contract 1):
  *
  *     queue_start(dev, vq)   the queue is the device's; it hands it to exactly one thread
@@ -40,14 +42,23 @@ struct vu_device_ops {
 
 	/*
 	 * set_config - the driver, or a migration, writes [offset, offset + size). All queues are
-	 * stopped. Fields that are read-only may be written with the value they have.
+	 * stopped, unless config_at_once. Fields that are read-only may be written with the value
+	 * they have.
 	 * Return: 0, -EPERM (changes a read-only field), -EINVAL (value). May be NULL: read-only.
 	 */
 	int (*set_config)(struct vu_device *dev, uint32_t offset, uint32_t size,
 			  const uint8_t *data);
 
-	/* set_features - what was negotiated, a subset of dev->features. All queues are stopped. */
+	/*
+	 * set_features - what was negotiated, a subset of dev->features. All queues are stopped.
+	 * VU_F_LOG_ALL among them means that a migration is under way, and that the front-end logs
+	 * what is written to guest memory; with it alone changed, this comes at any time.
+	 */
 	void (*set_features)(struct vu_device *dev, uint64_t features);
+
+	/* memory_changed - vu_device_memory() has other regions now; all queues are stopped. At the
+	 * end of a connection `disconnected` comes instead. May be NULL. */
+	void (*memory_changed)(struct vu_device *dev);
 
 	void (*queue_start)(struct vu_device *dev, struct virtqueue *vq);
 	void (*queue_stop)(struct vu_device *dev, struct virtqueue *vq);
@@ -89,6 +100,7 @@ struct vu_device {
 	unsigned max_ring_size; /* 0: the library's 1024 */
 	uint16_t max_iov; /* most iovecs it pops a chain with; 0: VQ_MAX_INDIRECT */
 	uint32_t config_bytes; /* size of the configuration space; 0: no CONFIG feature */
+	bool config_at_once; /* set_config comes while queues run, too: they are this thread's */
 
 	/* The library's. */
 	struct loop *loop;
@@ -96,6 +108,8 @@ struct vu_device {
 	struct vu_session *session; /* NULL while no front-end is connected */
 	bool closing;
 	void (*on_closed)(struct vu_device *dev);
+
+	void *owner; /* of who opens and closes it: vhost/daemon */
 };
 
 /* vu_device_init - prepare @dev; its endpoint is then opened with endpoint_listen() or a
@@ -122,6 +136,10 @@ void vu_device_config_changed(struct vu_device *dev);
 
 /* vu_device_connected - is a front-end there? */
 bool vu_device_connected(const struct vu_device *dev);
+
+/* vu_device_memory - guest memory as the front-end has given it so far, or NULL without one. Valid
+ * until the next memory_changed or disconnected; changed only while all queues are stopped. */
+const struct mem_table *vu_device_memory(const struct vu_device *dev);
 
 /*
  * vu_device_each_queue - call @fn for every started or running queue of the device, with the

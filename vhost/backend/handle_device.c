@@ -142,6 +142,14 @@ int vu_check_mem_table(struct vu_session *s, const struct vu_msg *msg, struct vu
 	return 0;
 }
 
+/* memory_changed - the device is told. Return: 0. */
+static int memory_changed(struct vu_session *s)
+{
+	if (s->dev->ops->memory_changed)
+		s->dev->ops->memory_changed(s->dev);
+	return 0;
+}
+
 int vu_set_mem_table(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ring UNUSED,
 		     struct vu_msg *reply UNUSED)
 {
@@ -150,8 +158,8 @@ int vu_set_mem_table(struct vu_session *s, struct vu_msg *msg, struct vu_ring *r
 
 	if (rc)
 		return vu_refuse(s, rc, "%u regions: %s; the table before stays", mem->num_regions,
-				 strerror(-rc));
-	return 0;
+				 mem_map_why(rc));
+	return memory_changed(s);
 }
 
 int vu_get_max_mem_slots(struct vu_session *s UNUSED, struct vu_msg *msg UNUSED,
@@ -166,7 +174,7 @@ static int refuse_region(struct vu_session *s, int rc, const struct vu_region *r
 			 "region gpa 0x%" PRIx64 ", size 0x%" PRIx64 ", uva 0x%" PRIx64
 			 ", offset 0x%" PRIx64 ": %s",
 			 region->gpa, region->size, region->uva, region->mmap_offset,
-			 strerror(-rc));
+			 mem_map_why(rc));
 }
 
 int vu_add_mem_reg(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ring UNUSED,
@@ -174,7 +182,7 @@ int vu_add_mem_reg(struct vu_session *s, struct vu_msg *msg, struct vu_ring *rin
 {
 	int rc = mem_table_add(&s->mem, &msg->payload.region.region, &msg->fds[0]);
 
-	return rc ? refuse_region(s, rc, &msg->payload.region.region) : 0;
+	return rc ? refuse_region(s, rc, &msg->payload.region.region) : memory_changed(s);
 }
 
 /* A ring that lies in the region is not started again: its addresses no longer translate. */
@@ -183,7 +191,7 @@ int vu_rem_mem_reg(struct vu_session *s, struct vu_msg *msg, struct vu_ring *rin
 {
 	int rc = mem_table_remove(&s->mem, &msg->payload.region.region);
 
-	return rc ? refuse_region(s, rc, &msg->payload.region.region) : 0;
+	return rc ? refuse_region(s, rc, &msg->payload.region.region) : memory_changed(s);
 }
 
 int vu_set_backend_req_fd(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ring UNUSED,
@@ -276,4 +284,9 @@ int vu_set_config(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ring
 		return vu_refuse(s, rc, "offset %u, size %u: %s", config->offset, config->size,
 				 strerror(-rc));
 	return 0;
+}
+
+bool vu_config_at_once(const struct vu_session *s, const struct vu_msg *msg UNUSED)
+{
+	return s->dev->config_at_once;
 }

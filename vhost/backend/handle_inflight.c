@@ -127,7 +127,7 @@ int vu_set_inflight_fd(struct vu_session *s, struct vu_msg *msg, struct vu_ring 
 
 	if (rc)
 		return vu_refuse(s, rc, "0x%" PRIx64 " bytes at offset 0x%" PRIx64 ": %s",
-				 in->mmap_size, in->mmap_offset, strerror(-rc));
+				 in->mmap_size, in->mmap_offset, mem_map_why(rc));
 	mem_unmap(&s->inflight.map);
 	s->inflight = (struct vu_inflight_region){
 		.map = map,

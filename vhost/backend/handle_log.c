@@ -25,7 +25,7 @@ int vu_set_log_base(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ri
 
 	if (rc)
 		return vu_refuse(s, rc, "log of 0x%" PRIx64 " bytes at offset 0x%" PRIx64 ": %s",
-				 log->mmap_size, log->mmap_offset, strerror(-rc));
+				 log->mmap_size, log->mmap_offset, mem_map_why(rc));
 	mem_dirty_unmap(&s->log);
 	s->log = next;
 	reply->payload.log = *log;

@@ -156,9 +156,9 @@ int vu_vring_kick(struct vu_session *s, struct vu_msg *msg UNUSED, struct vu_rin
 	return 0;
 }
 
-bool vu_kick_at_once(const struct vu_ring *ring, const struct vu_msg *msg UNUSED)
+bool vu_kick_at_once(const struct vu_session *s, const struct vu_msg *msg UNUSED)
 {
-	return ring->kick_fd >= 0;
+	return s->ring->kick_fd >= 0;
 }
 
 /*
@@ -202,14 +202,14 @@ int vu_set_vring_err(struct vu_session *s, struct vu_msg *msg, struct vu_ring *r
 	return swap_fd(s, msg, ring, &ring->err_fd, &ring->inband_err);
 }
 
-bool vu_call_at_once(const struct vu_ring *ring, const struct vu_msg *msg)
+bool vu_call_at_once(const struct vu_session *s, const struct vu_msg *msg)
 {
-	return ring->call_fd >= 0 && (msg->num_fds || vu_is_inband(ring->session));
+	return s->ring->call_fd >= 0 && (msg->num_fds || vu_is_inband(s));
 }
 
-bool vu_err_at_once(const struct vu_ring *ring, const struct vu_msg *msg)
+bool vu_err_at_once(const struct vu_session *s, const struct vu_msg *msg)
 {
-	return ring->err_fd >= 0 && (msg->num_fds || vu_is_inband(ring->session));
+	return s->ring->err_fd >= 0 && (msg->num_fds || vu_is_inband(s));
 }
 
 /* SPDK sends the queue size where others send 1. */
@@ -221,7 +221,7 @@ int vu_set_vring_enable(struct vu_session *s UNUSED, struct vu_msg *msg, struct 
 }
 
 /* Enabling changes nothing under a ring that runs; disabling takes it back. */
-bool vu_enable_at_once(const struct vu_ring *ring UNUSED, const struct vu_msg *msg)
+bool vu_enable_at_once(const struct vu_session *s UNUSED, const struct vu_msg *msg)
 {
 	return msg->payload.state.num != 0;
 }

@@ -190,6 +190,7 @@ static const struct vu_request_info requests[VU_REQUEST_END] = {
 			.needs = VU_NEEDS(VU_PF_CONFIG),
 			.quiesce = VU_QUIESCE_ALL,
 			.check = vu_check_config,
+			.at_once = vu_config_at_once,
 			.handle = vu_set_config,
 		},
 	/* Off: for crypto devices. */

@@ -122,30 +122,12 @@ void vu_ring_stopped(struct mail *mail)
 		vu_session_drained(s);
 }
 
-/* Bytes of a ring's three parts. Split (virtio 2.7): the event fields at the ends of both rings
- * are always part of them. Packed (2.8): one ring and two event areas. */
-struct parts {
-	uint64_t desc, avail, used;
-};
-
-static struct parts part_bytes(const struct vu_ring *ring)
-{
-	uint64_t n = ring->size;
-
-	if (vu_is_packed(ring->session))
-		return (struct parts){n * sizeof(struct vring_packed_desc),
-				      sizeof(struct vring_packed_desc_event),
-				      sizeof(struct vring_packed_desc_event)};
-	return (struct parts){n * sizeof(struct vring_desc), 6 + n * sizeof(uint16_t),
-			      6 + n * sizeof(struct vring_used_elem)};
-}
-
 /* translate - find the ring's three parts in guest memory.
  * Return: NULL, or the name of the part that is not wholly inside one region. */
 static const char *translate(const struct vu_ring *ring, struct vq_setup *setup)
 {
 	const struct mem_table *mem = &ring->session->mem;
-	struct parts bytes = part_bytes(ring);
+	struct vq_parts bytes = vq_part_bytes(vu_is_packed(ring->session), ring->size);
 
 	setup->desc = mem_from_uva(mem, ring->addr.desc_uva, bytes.desc);
 	if (!setup->desc)

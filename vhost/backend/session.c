@@ -208,7 +208,7 @@ static void begin(struct vu_session *s)
 		vu_receiver_reset(&s->rx);
 		return;
 	}
-	if (!s->info->at_once || !s->info->at_once(s->ring, msg))
+	if (!s->info->at_once || !s->info->at_once(s, msg))
 		stop_rings(s, s->info->quiesce);
 	if (!s->draining) {
 		handle(s);

@@ -165,8 +165,8 @@ struct vu_request_info {
 	enum vu_reply reply;
 	/* Values beyond what the table can say; before any ring is stopped. May be NULL. */
 	int (*check)(struct vu_session *s, const struct vu_msg *msg, struct vu_ring *ring);
-	/* Can the change be made under a running ring after all? May be NULL: no. */
-	bool (*at_once)(const struct vu_ring *ring, const struct vu_msg *msg);
+	/* Can the change be made under running rings after all? May be NULL: no. */
+	bool (*at_once)(const struct vu_session *s, const struct vu_msg *msg);
 	/* NULL: known, but its feature is not offered. @reply is empty, flags are set. */
 	int (*handle)(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ring,
 		      struct vu_msg *reply);
@@ -340,6 +340,7 @@ VU_HANDLER(vu_set_backend_req_fd);
 VU_HANDLER(vu_get_config);
 VU_CHECKER(vu_check_config);
 VU_HANDLER(vu_set_config);
+bool vu_config_at_once(const struct vu_session *s, const struct vu_msg *msg);
 
 VU_CHECKER(vu_check_vring_num);
 VU_HANDLER(vu_set_vring_num);
@@ -352,13 +353,13 @@ VU_CHECKER(vu_check_vring_fd);
 VU_HANDLER(vu_set_vring_kick);
 VU_HANDLER(vu_set_vring_call);
 VU_HANDLER(vu_set_vring_err);
-bool vu_call_at_once(const struct vu_ring *ring, const struct vu_msg *msg);
-bool vu_err_at_once(const struct vu_ring *ring, const struct vu_msg *msg);
+bool vu_call_at_once(const struct vu_session *s, const struct vu_msg *msg);
+bool vu_err_at_once(const struct vu_session *s, const struct vu_msg *msg);
 VU_HANDLER(vu_set_vring_enable);
-bool vu_enable_at_once(const struct vu_ring *ring, const struct vu_msg *msg);
+bool vu_enable_at_once(const struct vu_session *s, const struct vu_msg *msg);
 VU_CHECKER(vu_check_vring_kick);
 VU_HANDLER(vu_vring_kick);
-bool vu_kick_at_once(const struct vu_ring *ring, const struct vu_msg *msg);
+bool vu_kick_at_once(const struct vu_session *s, const struct vu_msg *msg);
 
 VU_HANDLER(vu_reset_device);
 VU_CHECKER(vu_check_status);

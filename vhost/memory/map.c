@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -24,7 +25,7 @@ static uint64_t page_size_of(int fd)
 	if (fstatfs(fd, &fs) < 0)
 		return 0;
 	if (fs.f_type == FUSE_SUPER_MAGIC) {
-		errno = EINVAL;
+		errno = EREMOTE;
 		return 0;
 	}
 	if (fs.f_type == HUGETLBFS_MAGIC)
@@ -89,6 +90,13 @@ int mem_map(struct mem_map *map, int fd, uint64_t offset, uint64_t bytes, int fa
 		.page_bytes = page_bytes,
 	};
 	return 0;
+}
+
+const char *mem_map_why(int ret)
+{
+	if (ret == -EREMOTE)
+		return "its file is a process's (FUSE), which could keep pages back";
+	return strerror(-ret);
 }
 
 void mem_unmap(struct mem_map *map)

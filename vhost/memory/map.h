@@ -19,9 +19,13 @@ struct mem_map {
  * mem_map - map [@offset, @offset + @bytes) of @fd, shared and writable; the fd stays the caller's,
  * and the mapping outlives it. @fault_fd as in mem_fault_add(); -1: faults are not covered.
  * Return: 0, -EINVAL (no bytes; the end overflows or lies beyond the file's; neither a regular file
- * nor a device), -ENOMEM, -errno of mmap(2).
+ * nor a device), -EREMOTE (FUSE: a process would give the pages, or not), -ENOMEM, -errno of
+ * mmap(2).
  */
 int mem_map(struct mem_map *map, int fd, uint64_t offset, uint64_t bytes, int fault_fd);
+
+/* mem_map_why - what mem_map() returned, or one of the functions built on it, in words. */
+const char *mem_map_why(int ret);
 
 /* mem_unmap - and be empty. Harmless on an empty one (all zero). */
 void mem_unmap(struct mem_map *map);

@@ -57,7 +57,7 @@ void mem_table_free(struct mem_table *table);
  *
  * Refused: size 0; gpa + size, uva + size or mmap_offset + size at or past 2^64; an overlap in gpa
  * or uva with a region present; an fd shorter than mmap_offset + size, or that cannot be mapped.
- * Return: 0, -EINVAL, -EEXIST (overlap), -ENOSPC (table full), -errno of mmap(2).
+ * Return: 0, -EEXIST (overlap), -ENOSPC (table full), or as mem_map().
  */
 int mem_table_add(struct mem_table *table, const struct vu_region *region, int *fd);
 

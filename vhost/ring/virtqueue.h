@@ -63,6 +63,23 @@ struct vq_chain {
 	uint64_t in_bytes;
 };
 
+/* Bytes of a ring's three parts. */
+struct vq_parts {
+	uint64_t desc, avail, used;
+};
+
+/* vq_part_bytes - of a ring of @size entries. Split (2.7): the event fields at the ends of both rings
+ * are always part of them. Packed (2.8): one ring and two event areas. */
+static inline struct vq_parts vq_part_bytes(bool packed, uint64_t size)
+{
+	if (packed)
+		return (struct vq_parts){size * sizeof(struct vring_packed_desc),
+					 sizeof(struct vring_packed_desc_event),
+					 sizeof(struct vring_packed_desc_event)};
+	return (struct vq_parts){size * sizeof(struct vring_desc), 6 + size * sizeof(uint16_t),
+				 6 + size * sizeof(struct vring_used_elem)};
+}
+
 /* How a ring is to be set up; all pointers are host addresses that were checked for size. */
 struct vq_setup {
 	bool packed;

@@ -21,7 +21,7 @@ struct guest_test {
 /* Each ends with one that has no name. */
 extern const struct guest_test board_tests[], cpu_tests[], pci_tests[], blk_tests[],
 	interrupt_tests[], virtio_tests[], life_tests[], poke_tests[], port_tests[],
-	hostile_tests[];
+	hostile_tests[], balloon_tests[];
 
 /* option - the text behind NAME= on the command line, which ends at a space or comma.
  * Return: NULL when it is not there. */

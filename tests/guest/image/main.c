@@ -31,8 +31,8 @@ struct start_info {
 void guest_main(const struct start_info *from);
 
 static const struct guest_test *const suites[] = {
-	board_tests,  cpu_tests,  pci_tests,  blk_tests,  interrupt_tests,
-	virtio_tests, life_tests, poke_tests, port_tests, hostile_tests,
+	board_tests, cpu_tests,  pci_tests,  blk_tests,     interrupt_tests, virtio_tests,
+	life_tests,  poke_tests, port_tests, hostile_tests, balloon_tests,
 };
 
 /* Copies: a test may write anywhere below 1 MiB. */

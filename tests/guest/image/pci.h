@@ -33,7 +33,7 @@ void pci_write8(unsigned slot, unsigned offset, uint8_t value);
 void pci_write16(unsigned slot, unsigned offset, uint16_t value);
 void pci_write32(unsigned slot, unsigned offset, uint32_t value);
 
-/* pci_find_virtio - the slot of the @index-th virtio device of this type (2: block).
+/* pci_find_virtio - the slot of the @index-th virtio device of this type (2: block, 5: balloon).
  * Return: -1 when there are not so many. */
 int pci_find_virtio(unsigned type, unsigned index);
 

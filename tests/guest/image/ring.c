@@ -28,17 +28,19 @@ struct ring_memory {
 	} device __attribute__((aligned(4)));
 } __attribute__((aligned(16)));
 
-static struct ring_memory memory[MAX_QUEUES];
+static struct ring_memory memory[MAX_RINGS];
 
 /* Fields the other side reads and writes. */
 #define LOAD(field)         __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
 #define STORE(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELEASE)
 
-void queue_init(struct queue *q, unsigned index, uint16_t size, bool packed, bool indirect)
+void queue_init(struct queue *q, unsigned index, unsigned ring, uint16_t size, bool packed,
+		bool indirect)
 {
-	struct ring_memory *m = &memory[index];
+	struct ring_memory *m = &memory[ring];
 
 	q->index = (uint16_t)index;
+	q->ring = ring;
 	q->size = q->free = size;
 	q->packed = packed;
 	q->indirect = indirect;
@@ -70,7 +72,7 @@ static void fill_split(struct vring_desc *desc, const struct buffer *b, bool mor
 
 static uint16_t add_split(struct queue *q, const struct buffer *buffers, unsigned n)
 {
-	struct ring_memory *m = &memory[q->index];
+	struct ring_memory *m = &memory[q->ring];
 	uint16_t head = q->free_head;
 
 	if (q->indirect) {
@@ -99,7 +101,7 @@ static uint16_t add_split(struct queue *q, const struct buffer *buffers, unsigne
 
 static bool take_split(struct queue *q, uint16_t *id, uint32_t *bytes)
 {
-	struct ring_memory *m = &memory[q->index];
+	struct ring_memory *m = &memory[q->ring];
 	struct vring_used_elem *elem = &m->device.ring[q->used_idx % q->size];
 	uint16_t last;
 
@@ -138,7 +140,7 @@ static void advance(uint16_t *at, bool *wrap, unsigned n, uint16_t size)
 /* Ids are taken from the free list; entries come in order. */
 static uint16_t add_packed(struct queue *q, const struct buffer *buffers, unsigned n)
 {
-	struct ring_memory *m = &memory[q->index];
+	struct ring_memory *m = &memory[q->ring];
 	struct vring_packed_desc *first = &m->desc.packed[q->avail_idx];
 	uint16_t id = q->free_head, first_flags = 0;
 
@@ -180,7 +182,7 @@ static uint16_t add_packed(struct queue *q, const struct buffer *buffers, unsign
 
 static bool take_packed(struct queue *q, uint16_t *id, uint32_t *bytes)
 {
-	struct vring_packed_desc *desc = &memory[q->index].desc.packed[q->used_idx];
+	struct vring_packed_desc *desc = &memory[q->ring].desc.packed[q->used_idx];
 	uint16_t flags = LOAD(desc->flags);
 
 	if (!!(flags & PACKED_AVAIL) != q->used_wrap || !!(flags & PACKED_USED) != q->used_wrap)

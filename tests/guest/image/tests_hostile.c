@@ -82,7 +82,7 @@ static void queue_sizes(void)
 
 		if (!negotiate())
 			return;
-		queue_init(q, 0, 8, option_is("ring", "packed"), false);
+		queue_init(q, 0, 0, 8, option_is("ring", "packed"), false);
 		virtio_set_queue_register(&blk.v, 0, VIRTIO_PCI_COMMON_Q_SIZE, sizes[i]);
 		virtio_set_queue_addresses(&blk.v, 0, q->desc, q->driver, q->device);
 		virtio_set_queue_register(&blk.v, 0, VIRTIO_PCI_COMMON_Q_ENABLE, 1);

@@ -163,7 +163,8 @@ bool virtio_queue_start(struct virtio *v, unsigned index, uint16_t size, uint16_
 
 	if (!size || size > most)
 		size = most < MAX_ENTRIES ? most : MAX_ENTRIES;
-	queue_init(q, index, size, v->features & FEATURE(VIRTIO_F_RING_PACKED),
+	queue_init(q, index, v->first_ring + index, size,
+		   v->features & FEATURE(VIRTIO_F_RING_PACKED),
 		   v->features & FEATURE(VIRTIO_RING_F_INDIRECT_DESC));
 	q->notify = v->notify + (uint64_t)v->notify_multiplier *
 					virtio_queue_register(v, index, VIRTIO_PCI_COMMON_Q_NOFF);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define MAX_QUEUES  4
+#define MAX_RINGS   8
 #define MAX_ENTRIES 64
 #define MAX_BUFFERS 8
 #define NO_VECTOR   0xffff
@@ -26,6 +27,7 @@
 
 struct queue {
 	uint16_t index, size;
+	unsigned ring; /* in whose memory it lies */
 	bool packed, indirect;
 	uint64_t notify; /* address of its doorbell */
 	uint64_t desc, driver, device; /* of its three parts */
@@ -46,6 +48,7 @@ struct virtio {
 	uint64_t msix_table, msix_pba;
 	unsigned num_vectors;
 	uint64_t features; /* agreed */
+	unsigned first_ring; /* its queues have MAX_QUEUES of MAX_RINGS; 0: as most devices */
 	struct queue queues[MAX_QUEUES];
 };
 
@@ -101,8 +104,9 @@ bool virtio_msix_pending(const struct virtio *v, unsigned vector);
 
 /* --- ring (ring.c) --- */
 
-/* queue_init - an empty ring of @size entries in the memory of queue @index. */
-void queue_init(struct queue *q, unsigned index, uint16_t size, bool packed, bool indirect);
+/* queue_init - an empty ring of @size entries for queue @index, in the memory of ring @ring. */
+void queue_init(struct queue *q, unsigned index, unsigned ring, uint16_t size, bool packed,
+		bool indirect);
 
 /* queue_add - offer a chain; @token comes back with it. Return: false when there is no room. */
 bool queue_add(struct queue *q, const struct buffer *buffers, unsigned n, uint16_t token);

@@ -15,8 +15,8 @@ from pathlib import Path
 import stock_kernel
 
 FLAVOURS = ("amd64", "cloud-amd64")
-MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "button", "evdev", "crc32c_generic",
-           "crc32c_intel", "ext4")
+MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon", "button", "evdev",
+           "crc32c_generic", "crc32c_intel", "ext4")
 TOOLS = (*stock_kernel.TOOLS, "lscpu")
 TOOLS_MIB = 128
 VARIABLE = "RINGSIDE_KIT"  # through which L1's programs get it
@@ -35,9 +35,13 @@ class Kit:
     kernels: dict
     tools: str
 
+    def value(self):
+        """Of VARIABLE."""
+        return json.dumps(asdict(self))
+
     def variable(self):
         """NAME='value' for a shell."""
-        return f"{VARIABLE}='{json.dumps(asdict(self))}'"
+        return f"{VARIABLE}='{self.value()}'"
 
 
 def received():
@@ -47,10 +51,10 @@ def received():
                fields["tools"])
 
 
-def prepare():
+def prepare(flavours=FLAVOURS):
     """The kit, on the host. Raises Unavailable."""
     kernels = {}
-    for flavour in FLAVOURS:
+    for flavour in flavours:
         kernel = stock_kernel.stock_kernel(flavour)
         initramfs = stock_kernel.initramfs(kernel, f"l2-{flavour}", modules=MODULES, tools=())
         kernels[flavour] = Kernel(str(kernel.bzimage),

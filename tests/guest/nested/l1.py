@@ -216,13 +216,13 @@ class Session:
         self.hangs += self.stack.enter_context(booted(directory))
         self.channel = self.stack.enter_context(L1(directory))
 
-    def run(self, command, timeout):
+    def run(self, command, timeout, show=None):
         """As L1.run()."""
         for _ in range(BOOTS - 1):
             try:
-                return self.channel.run(command, timeout)
+                return self.channel.run(command, timeout, show)
             except Hung as reason:
                 self.hangs += 1
                 self.notes.append(f"{reason}; {registers(self.channel.directory)}")
             self.boot()
-        return self.channel.run(command, timeout)
+        return self.channel.run(command, timeout, show)

@@ -83,19 +83,22 @@ def script(name, **settings):
     return stock_kernel.guest_script(HERE / "guest" / name, **settings)
 
 
-def with_script(initramfs, text, path):
-    """A copy of an initramfs at `path` that has the script, too."""
+def with_script(initramfs, text, path, programs=()):
+    """A copy of an initramfs at `path` that has the script, too, and these programs in its root."""
     data = (script("tools") + text).encode()
+    files = {"/script": (stat.S_IFREG | 0o644, data)}
+    files |= {f"/{Path(program).name}": stock_kernel.regular_file(program)
+              for program in programs}
     with open(path, "wb") as file:
         file.write(Path(initramfs).read_bytes())
-        file.write(stock_kernel.cpio_archive({"/script": (stat.S_IFREG | 0o644, data)}))
+        file.write(stock_kernel.cpio_archive(files))
     return path
 
 
-def boot(machine, text, directory, vmm=ringside, **watching):
+def boot(machine, text, directory, vmm=ringside, programs=(), **watching):
     """Runs a script in a fresh L2, and once more if it hangs (see guest.watch_twice).
     Return: its Outcome."""
-    initrd = with_script(machine.kernel.initramfs, text, directory / "initrd")
+    initrd = with_script(machine.kernel.initramfs, text, directory / "initrd", programs)
     command = vmm(machine, initrd, directory / CONTROL)
     watching = {"again": None, "timeout": TIMEOUT, "silence": SILENCE_SECONDS, **watching}
     return guest.watch_twice(command, **watching)

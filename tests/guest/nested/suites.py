@@ -14,13 +14,15 @@ sys.path.insert(0, str(HERE.parent.parent / "interop"))
 import blk_backend
 import guest
 import kit
+import suite_balloon
 import suite_blk
 import suite_net
 from blk_report import tap
 
 SUITES = {test.__name__: test for test in (
     suite_blk.daily, suite_blk.packed, suite_blk.sockets, suite_blk.large, suite_blk.reference,
-    suite_blk.matrix, suite_net.net, suite_net.net_reference)}
+    suite_blk.matrix, suite_net.net, suite_net.net_reference,
+    suite_balloon.balloon, suite_balloon.balloon_large_pages, suite_balloon.balloon_matrix)}
 
 
 def main():
