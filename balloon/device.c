@@ -59,18 +59,20 @@ static int set_config(struct vu_device *dev, uint32_t offset, uint32_t size, con
 	const uint32_t actual_at = offsetof(struct virtio_balloon_config, actual);
 	struct bal_vm *vm = vm_of(dev);
 	struct virtio_balloon_config old = make_config(vm), new = old;
+	bool whole = size == sizeof(new);
 
 	memcpy((uint8_t *)&new + offset, data, size);
-	/* QEMU writes the whole space for one field, the others as the driver read them last, which
-	 * may be before the target changed. */
-	if (offset == 0 && size == sizeof(new) && new.num_pages == htole32(vm->num_pages_before))
+	/* QEMU writes the whole space for one field, the others as the driver read them from us last,
+	 * which may be before the target changed. */
+	if (whole && new.num_pages == htole32(vm->num_pages_before))
 		new.num_pages = old.num_pages;
 	if (new.num_pages != old.num_pages ||
 	    new.free_page_hint_cmd_id != old.free_page_hint_cmd_id)
 		return -EPERM;
 	vm->actual_pages = le32toh(new.actual);
 	vm->poison_val = le32toh(new.poison_val);
-	if (offset + size > offsetof(struct virtio_balloon_config, poison_val)) {
+	if (offset + size > offsetof(struct virtio_balloon_config, poison_val) &&
+	    !(whole && vm->poison_missed && new.poison_val == old.poison_val)) {
 		vm->poison_heard = true;
 		vm->poison_missed = false;
 	}
@@ -88,10 +90,7 @@ static int set_config(struct vu_device *dev, uint32_t offset, uint32_t size, con
 
 static void set_features(struct vu_device *dev, uint64_t features)
 {
-	struct bal_vm *vm = vm_of(dev);
-
-	vm->features = features;
-	bal_give_back_later(vm); /* a migration may be over */
+	vm_of(dev)->features = features;
 }
 
 static void memory_changed(struct vu_device *dev)
@@ -114,7 +113,8 @@ static void disconnected(struct vu_device *dev)
 	vm->features = 0;
 	vm->memory_bytes = 0;
 	vm->num_pages = vm->num_pages_before = 0;
-	vm->adopting = vm->ran = vm->actual_heard = vm->poison_missed = false;
+	vm->ran = 0;
+	vm->adopting = vm->actual_heard = vm->poison_missed = false;
 }
 
 static void reset(struct vu_device *dev)
@@ -210,11 +210,11 @@ static void queue_start(struct vu_device *dev, struct virtqueue *vq)
 
 	if (!vm->pages.mem && bal_pages_init(&vm->pages, vq->mem) < 0)
 		log_error(vm->dev.name, "out of memory: nothing is given back");
-	vm->ran = true;
+	if (was_used(vq) && !(vm->ran & 1u << vq->index) && !vm->poison_heard)
+		vm->poison_missed = true;
+	vm->ran |= 1u << vq->index;
 	vm->adopting = false;
 	vm->started |= 1u << vq->index;
-	if (was_used(vq) && !vm->poison_heard)
-		vm->poison_missed = true;
 	queue->vm = vm;
 	/* That it could not be started was logged, and the ring counts as broken. */
 	(void)vu_loop_queue_start(&queue->loop_queue, vm->loop, vq, bal_serve);

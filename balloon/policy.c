@@ -185,7 +185,10 @@ static void rest(const struct bal_policy *policy, struct bal_memo *memo, uint64_
 	memo->rest_until_ns = max_of(memo->rest_until_ns, plus(now_ns, rest_ns));
 }
 
-/* New statistics: what the guest needs. Under pressure that is more than it has, in any case. */
+/*
+ * New statistics: what the guest needs. They may be of the round before: it uses what it had then, less
+ * what was available. Under pressure it needs more than it has, in any case.
+ */
 static void note_stats(const struct bal_policy *policy, const struct bal_guest *guest,
 		       struct bal_memo *memo)
 {
@@ -193,7 +196,8 @@ static void note_stats(const struct bal_policy *policy, const struct bal_guest *
 	uint64_t air = permille(have, policy->guest_low_permille);
 
 	memo->pressed = under_pressure(policy, guest, memo);
-	memo->need_bytes = plus(minus(have, guest->available_bytes), plus(air, air));
+	memo->need_bytes =
+		plus(minus(max_of(have, memo->had_bytes), guest->available_bytes), plus(air, air));
 	if (memo->pressed)
 		memo->need_bytes = max_of(memo->need_bytes, plus(have, have / 8));
 	memo->stats_ns = guest->stats_ns;
@@ -251,11 +255,10 @@ static void look(const struct bal_policy *policy, const struct bal_guest *guest,
 	memo->pressed = false;
 	if (guest->stats_ns > memo->stats_ns && guest->available_bytes != UINT64_MAX)
 		note_stats(policy, guest, memo);
+	memo->had_bytes = guest->actual_bytes;
 	memo->blind = !memo->stats_ns ||
 		      minus(now_ns, memo->stats_ns) > scale(policy->stale_stats_ms, NS_PER_MS, 1);
 	note_progress(policy, guest, memo, now_ns);
-	if (memo->pressed)
-		memo->stuck = false; /* it could not, rather than would not */
 }
 
 static bool present(const struct bal_guest *guest)
@@ -307,7 +310,9 @@ static void entitle(const struct view *view, const struct bal_guest *guests, str
 		memo->part.least = memo->floor_bytes;
 		memo->part.most = clamp(need, memo->floor_bytes, memo->ceiling_bytes);
 		if (memo->stuck || memo->blind)
-			memo->part.least = memo->part.most = memo->target_bytes;
+			memo->part.least = memo->target_bytes;
+		if (memo->blind || (memo->stuck && !memo->pressed))
+			memo->part.most = memo->target_bytes;
 		all = plus(all, memo->target_bytes);
 	}
 	fill(memos, num, minus(all, view->floor));

@@ -81,6 +81,7 @@ struct bal_memo {
 	uint64_t stats_ns; /* the statistics seen last, and what they said: */
 	uint64_t swap_in_bytes, major_faults, oom_kills;
 	uint64_t need_bytes; /* what the guest uses and some air */
+	uint64_t had_bytes; /* actual in the round before */
 	uint64_t nearest_bytes, moved_ns; /* actual when it last came nearer to its target */
 	bool stuck; /* it does not follow */
 	uint64_t rest_until_ns;

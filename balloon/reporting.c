@@ -35,7 +35,8 @@ static int by_address(const void *a, const void *b)
 }
 
 /* merge - sort, and join what touches or overlaps: two reported blocks may be one huge page.
- * Return: how many are left. */
+ * Return: how many are left.
+ * Syscalls: sysinfo: qsort(3) of more than 1 KiB asks how much memory there is */
 static unsigned merge(struct bal_range *ranges, unsigned num)
 {
 	unsigned last = 0;

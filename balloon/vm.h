@@ -2,13 +2,14 @@
 /*
  * vm.h - one guest's balloon: a virtio-balloon device (virtio 1.3, section 5.5) at an endpoint.
  * Layer L5, control thread. Its queues run on the event loop (vhost/backend/loop_queue.h), each in
- * passes of bounded time, so that one guest cannot keep the others waiting.
+ * passes of some milliseconds and one chain at least, whose size is limited, so that one guest cannot
+ * keep the others waiting for long.
  *
  * When pages go back to the host. A driver that negotiated MUST_TELL_HOST does not touch a page of
  * its balloon before it said so and was answered: an inflated page is then noted and acknowledged at
  * once, and the notes are given back together, sorted and merged, when no page has come for
  * BAL_GATHER_MS, or BAL_GATHER_MAX_MS after the first; whatever is deflated meanwhile is taken off the
- * notes first. For any other driver the pages are given back before the acknowledgement, and none
+ * notes first, and where that cannot be read in full all notes are dropped. For any other driver the pages are given back before the acknowledgement, and none
  * later. When the inflate queue stops, the notes are dropped: a guest that starts anew uses all its
  * memory without a word. Reported pages go back before the report is answered, since from then on
  * they are the guest's again. Hinted pages never do: Linux takes them back without a word.
@@ -25,10 +26,11 @@
 
 #define BAL_GATHER_MS     2
 #define BAL_GATHER_MAX_MS 100
-#define BAL_MAX_CHAIN_PFNS \
-	(256u << 10) /* of one chain; more are skipped, a deflate drops all notes */
-#define BAL_MAX_SYNC_PFNS    (16u << 10) /* of one that is answered after the pages are given back */
-#define BAL_MAX_REPORT_BYTES (256ull << 20) /* given back of one reporting chain */
+/* Of one chain, on which a pass is not interrupted: each is tens of milliseconds at worst. What is more
+ * is skipped. Linux sends 256 page numbers, and reports 32 blocks of 4 MiB at most. */
+#define BAL_MAX_CHAIN_PFNS   (64u << 10)
+#define BAL_MAX_SYNC_PFNS    (4u << 10) /* where it is answered after the pages are given back */
+#define BAL_MAX_REPORT_BYTES (128ull << 20)
 
 /* Since the daemon started. */
 struct bal_count {
@@ -66,7 +68,7 @@ struct bal_vm {
 	uint64_t target_bytes; /* BAL_ALL_MEMORY or what was asked for, not clamped */
 	bool target_known; /* by option, state file or operator: not to be taken from the guest */
 	bool adopting; /* the target follows actual_pages, until a queue starts */
-	bool ran; /* a queue was started since the front-end connected */
+	unsigned ran; /* a bit for each ring that was started since the front-end connected */
 	bool actual_heard; /* actual_pages is of this front-end */
 	uint32_t num_pages; /* of the configuration space: the balloon that is asked for */
 	uint32_t num_pages_before; /* what it was last */

@@ -67,6 +67,14 @@ static void write_dirty(struct vhost_user *vu)
 	}
 }
 
+bool vhost_user_config_told(const struct vhost_user *vu)
+{
+	for (unsigned i = 0; i < vu->dev.config_bytes; i++)
+		if (vu->config_dirty[i] && vu->config_written[i])
+			return false;
+	return true;
+}
+
 /* --- from it --- */
 
 bool vhost_user_apply_config(struct vhost_user *vu)

@@ -215,6 +215,10 @@ void vhost_user_forget_inflight(struct vhost_user *vu);
 
 /* --- vhost_user_config.c --- */
 
+/* vhost_user_config_told - was all sent that the driver wrote? Rings wait for it: what a page is filled
+ * with when it is free, say. */
+bool vhost_user_config_told(const struct vhost_user *vu);
+
 /* vhost_user_sync_config - send what the driver has written, ask for what has changed. */
 void vhost_user_sync_config(struct vhost_user *vu);
 

@@ -305,7 +305,8 @@ static void sync_ring(struct vhost_user_ring *ring)
 {
 	struct vhost_user *vu = ring->vu;
 	bool wanted = ring_wanted(ring);
-	bool can_start = vhost_user_connected(vu) && vu->prepared == PREPARED;
+	bool can_start =
+		vhost_user_connected(vu) && vu->prepared == PREPARED && vhost_user_config_told(vu);
 
 	if (ring->state == RING_ON && !wanted)
 		stop_ring(ring);

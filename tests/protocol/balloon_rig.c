@@ -18,7 +18,7 @@
 	 VU_BIT(VU_PF_BACKEND_REQ) | VU_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VU_BIT(VU_PF_LOG_SHMFD) | \
 	 VU_BIT(VU_PF_INFLIGHT_SHMFD) | VU_BIT(VU_PF_STATUS) | VU_BIT(VU_PF_DEVICE_STATE) |        \
 	 VU_BIT(VU_PF_RESET_DEVICE))
-#define INDIRECT_ENTRIES 40
+#define INDIRECT_ENTRIES 100
 #define MISC_BYTES       65536u
 #define SETTLED_MS       30 /* many times what is waited for before pages are given back */
 #define WAIT_MS          10000

@@ -272,6 +272,26 @@ START_TEST(reported_pages_are_freed_before_the_answer)
 }
 END_TEST
 
+START_TEST(a_report_of_many_buffers)
+{
+	struct fe_buf bufs[96];
+	unsigned *order;
+
+	guest_comes(_i, 0);
+	order = shuffle(ARRAY_SIZE(bufs), 6);
+	for (unsigned i = 0; i < ARRAY_SIZE(bufs); i++) {
+		unsigned first = order[i] * 10;
+
+		bufs[i] = (struct fe_buf){(uint64_t)guest.pages[first].pfn * PAGE_BYTES,
+					  3 * PAGE_BYTES};
+		balloon_gone(&guest, first, 3, true);
+	}
+	ck_assert_uint_eq(balloon_chain(&guest, BAL_REPORTING, bufs, 0, ARRAY_SIZE(bufs)), 0);
+	balloon_settles(&guest);
+	free(order);
+}
+END_TEST
+
 START_TEST(a_report_of_what_is_no_page_frees_the_pages_in_it)
 {
 	struct fe_buf buf;
@@ -455,6 +475,7 @@ int main(void)
 		two_regions_with_a_hole_between,
 		dropping_our_own_mapping_would_free_nothing,
 		reported_pages_are_freed_before_the_answer,
+		a_report_of_many_buffers,
 		a_report_of_what_is_no_page_frees_the_pages_in_it,
 		poisoned_pages_are_not_freed,
 		pages_of_the_balloon_have_no_poison,

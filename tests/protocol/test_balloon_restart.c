@@ -204,6 +204,36 @@ START_TEST(a_new_daemon_asks_for_what_the_guest_has)
 }
 END_TEST
 
+/* The driver told its poison to the process before, and nobody repeats it: nothing that is reported goes
+ * until it is known again. The whole space, as QEMU writes it, is only what it read from us. */
+START_TEST(a_new_daemon_does_not_know_the_poison)
+{
+	const unsigned pages[] = {1, 2};
+	uint8_t whole[16] = {0};
+
+	blkd_start("");
+	lay_out(&guest, _i);
+	arrive(&guest, BLKD_SOCKET);
+	ck_assert_int_eq(balloon_set_word(&guest, CONFIG_POISON, 0xaa), 0);
+	balloon_start_rings(&guest);
+	balloon_inflate(&guest, pages, 2);
+	balloon_settles(&guest);
+	again("", false);
+	arrive(&guest, BLKD_SOCKET);
+	balloon_start_rings(&guest);
+	balloon_report(&guest, 100, 16);
+	balloon_stays(&guest);
+	ck_assert_int_eq(fe_set_config(&guest.fe, 0, sizeof(whole), 0, whole), 0);
+	balloon_report(&guest, 100, 16);
+	balloon_stays(&guest);
+	ck_assert_int_eq(balloon_number(0, "counters/skipped/poison"), 32);
+	ck_assert_int_eq(balloon_set_word(&guest, CONFIG_POISON, 0), 0);
+	balloon_gone(&guest, 100, 16, true);
+	balloon_report(&guest, 100, 16);
+	balloon_settles(&guest);
+}
+END_TEST
+
 START_TEST(a_target_given_is_not_taken_from_the_guest)
 {
 	blkd_start("--target=128M");
@@ -437,6 +467,7 @@ int main(void)
 		a_new_driver_has_an_empty_balloon,
 		a_reset_empties_the_balloon_and_keeps_the_target,
 		a_new_daemon_asks_for_what_the_guest_has,
+		a_new_daemon_does_not_know_the_poison,
 		a_state_file_outlives_the_daemon,
 		a_device_state_is_carried_over,
 	};

@@ -258,11 +258,12 @@ START_TEST(in_its_first_round_a_guest_only_is_looked_at)
 }
 END_TEST
 
-/* All guests 1 GiB below their maximum, and there. */
+/* All guests 1 GiB below their maximum, and there since the round before. */
 static void squeeze(void)
 {
 	for (unsigned i = 0; i < N; i++) {
 		guests[i].target_bytes = guests[i].actual_bytes = 3 * GIB;
+		memos[i].had_bytes = 3 * GIB;
 		guests[i].available_bytes = GIB;
 	}
 }
@@ -644,6 +645,46 @@ START_TEST(a_guest_that_could_not_follow_gets_memory)
 }
 END_TEST
 
+/* It has more than its share of what all lack, and can give none of it. */
+START_TEST(a_guest_that_cannot_follow_and_lacks_memory_is_not_asked_again_and_again)
+{
+	unsigned asked = 0;
+
+	host.available_bytes = 0;
+	for (unsigned i = 0; i < 3 * policy.respond_ms / 1000; i++) {
+		guests[0].available_bytes = 0;
+		decide();
+		follow(1);
+		follow(2);
+		host.available_bytes = 0;
+		asked += verdicts[0].reason == BAL_RECLAIM;
+	}
+	ck_assert_uint_le(asked, policy.respond_ms / 1000);
+	ck_assert_uint_eq(guests[0].target_bytes, guests[0].actual_bytes);
+}
+END_TEST
+
+/* They are asked for at each round, and answered before its balloon has moved. */
+START_TEST(statistics_of_the_round_before_make_no_guest_look_emptier)
+{
+	uint64_t used = GIB;
+
+	policy.rate_bytes_per_s = 256 * MIB;
+	for (unsigned i = 0; i < 20; i++) {
+		uint64_t available = guests[0].actual_bytes - used;
+
+		host.available_bytes = GIB - 1; /* somebody else has what comes */
+		decide();
+		for (unsigned j = 0; j < N; j++) {
+			guests[j].available_bytes = available;
+			guests[j].actual_bytes = guests[j].target_bytes;
+		}
+		ck_assert_uint_gt(guests[0].target_bytes, used + used / 20);
+	}
+	ck_assert_uint_lt(guests[0].target_bytes, used + used / 5);
+}
+END_TEST
+
 START_TEST(a_guest_without_fresh_statistics_is_not_squeezed)
 {
 	guests[0].stats_ns = 0;
@@ -760,6 +801,9 @@ int main(void)
 	tcase_add_test(tc, a_guest_is_not_moved_for_a_trifle);
 	tcase_add_test(tc, a_guest_that_is_sent_the_other_way_has_its_time);
 	tcase_add_test(tc, a_guest_that_could_not_follow_gets_memory);
+	tcase_add_test(tc, statistics_of_the_round_before_make_no_guest_look_emptier);
+	tcase_add_test(tc,
+		       a_guest_that_cannot_follow_and_lacks_memory_is_not_asked_again_and_again);
 	tcase_add_test(tc, a_guest_without_fresh_statistics_is_not_squeezed);
 	tcase_add_test(tc, a_guest_that_does_not_tell_what_is_available_is_not_squeezed);
 	tcase_add_test(tc, a_guest_without_fresh_statistics_may_get_memory_back);

@@ -118,11 +118,9 @@ START_TEST(nothing_goes_while_inhibited)
 	ck_assert_uint_eq(serve(queue), 1);
 	turn(20);
 	ck_assert(there(AT));
-	/* It ends: now. */
-	if (_i == 0)
-		bal_vm_inhibit(&vm, false);
-	else
-		vm.dev.ops->set_features(&vm.dev, TELLS);
+	if (_i == 1)
+		return; /* the end of a migration stops the queue, which drops the notes */
+	bal_vm_inhibit(&vm, false);
 	turn(50);
 	ck_assert(!there(AT));
 	ck_assert_uint_eq(vm.count.reclaimed_bytes, 8 * PAGE);

@@ -211,7 +211,7 @@ START_TEST(without_a_target_the_guest_keeps_what_it_has)
 	expect_balloon(1000 * PAGE);
 	ck_assert_uint_eq(bal_vm_target(&vm), GIB - 1000 * PAGE);
 	/* Later it is the driver, on its way. */
-	vm.ran = true;
+	vm.ran = 1;
 	ck_assert_int_eq(write_config(ACTUAL_AT, 500), 0);
 	expect_balloon(1000 * PAGE);
 }
@@ -222,7 +222,7 @@ START_TEST(an_empty_balloon_stays_empty)
 	share(GIB);
 	ck_assert_int_eq(write_config(ACTUAL_AT, 0), 0);
 	vm.adopting = false; /* it runs */
-	vm.ran = true;
+	vm.ran = 1;
 	share(2 * GIB); /* plugged: it is all the guest's */
 	expect_balloon(0);
 }

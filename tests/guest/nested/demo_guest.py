@@ -169,7 +169,8 @@ def main():
     try:
         with guest.scratch_directory() as directory:
             return 0 if show(Progress(), Path(directory)) else 1
-    except (stock_kernel.Unavailable, blk_backend.DaemonFailed, OSError) as reason:
+    except (stock_kernel.Unavailable, blk_backend.DaemonFailed, OSError,
+            subprocess.SubprocessError) as reason:
         print(f"\n\n  demo: {reason}")
     return 1
 

@@ -167,7 +167,6 @@ class Host:
                 time.sleep(BREATH_SECONDS)
             self.daemon.set("all")
             time.sleep(BREATH_SECONDS)
-        self.squeeze_to(LOW_MIB)
         self.squeeze_to(self.case.machine.memory_mib)
         self.result(f"{self.case.cycles} breaths, daemon killed {self.restarts} times", True)
 
