@@ -40,7 +40,8 @@ static const char *line_of(const char *text, const char *key)
 
 	while (text && strncmp(text, key, len)) {
 		text = strchr(text, '\n');
-		text += text != NULL;
+		if (text)
+			text++;
 	}
 	return text ? text + len : NULL;
 }

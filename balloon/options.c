@@ -164,7 +164,7 @@ static void set_name(struct bal_vm_options *vm, const char *name, const char *te
 	for (const char *c = text; *c; c++)
 		if (*c <= ' ' || *c > '~')
 			fatal("%s=%s: must be of letters, digits and signs of ASCII", name, text);
-	strcpy(vm->name, text);
+	memcpy(vm->name, text, strlen(text) + 1);
 }
 
 /* One guest's settings by key: --vm takes them all, and each but name is an option of its own. */
@@ -246,20 +246,21 @@ static struct bal_vm_options *add_vm(struct bal_options *opt)
 static void parse_vm(struct bal_options *opt, const char *text)
 {
 	struct bal_vm_options *vm = add_vm(opt);
-	char *cursor = strdup(text);
-	char *key, *value;
+	char *cursor, *key, *value;
 
+	vm->text = cursor = strdup(text);
 	if (!cursor)
 		fatal("out of memory");
 	while (parse_keyval(&cursor, &key, &value)) {
+		const char *setting = value ? value : "on";
 		char name[64];
 
 		snprintf(name, sizeof(name), "--vm %s", key);
 		if (!value && strcmp(key, "client"))
 			usage_error("%s needs a value: %s=...", name, key);
 		if (!strcmp(key, "name"))
-			set_name(vm, name, value);
-		else if (!set_vm(vm, name, key, value ? value : "on"))
+			set_name(vm, name, setting);
+		else if (!set_vm(vm, name, key, setting))
 			usage_error("--vm has no key '%s'", key);
 	}
 	if (!vm->name[0])

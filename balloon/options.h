@@ -28,6 +28,7 @@ struct bal_vm_options {
 	bool reporting;
 	bool hinting;
 	const char *state_file; /* NULL: none */
+	char *text; /* of --vm, cut up: what is pointed to above lies in it */
 };
 
 struct bal_options {

@@ -27,7 +27,7 @@ static void names_of(const struct bal_report *report, char *out, size_t max)
 		used += (size_t)n;
 	}
 	if (used >= max)
-		strcpy(out + max - 4, "...");
+		memcpy(out + max - 4, "...", 4);
 }
 
 /* find_vm - by @name; NULL is the only one there is. Return: NULL with @error filled in. */

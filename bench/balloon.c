@@ -4,10 +4,12 @@
  * leave the memfd, by one fallocate(2) for each stretch (the raw limit), and by a daemon.
  * Main thread; it polls its rings, and sleeps while it only waits for pages to go.
  *
- * Usage: balloon-load SOCKET CPU MIB contiguous|shuffled|scattered small|huge PHASE...
+ * Usage: balloon-load SOCKET CPU DAEMON-CPU MIB contiguous|shuffled|scattered small|huge PHASE...
  *
- * Each PHASE (raw, queued, one) begins with every page there, and prints "PHASE SECONDS": the pages
- * of the pattern are gone, by the file's block count. First comes a line "pages N stretches N".
+ * Each PHASE (raw, here, queued, one) begins with every page there, and prints "PHASE SECONDS": the
+ * pages of the pattern are gone, by the file's block count. raw is a process of its own, on the
+ * daemon's CPU, since freeing pages that another CPU has mapped costs more than freeing one's own;
+ * here is this process. First comes a line "pages N stretches N".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "bench/balloon_order.h"
@@ -32,7 +35,7 @@
 #define RAM_GPA     (4ull << 30)
 #define MAX_MIB     65536u
 #define BLOCK_BYTES 512u /* the unit of st_blocks */
-#define LOOK_NS     20000
+#define LOOK_NS     100000
 #define STALL_NS    30000000000ull
 
 #define INFLATE 0u
@@ -52,6 +55,7 @@ struct load {
 	unsigned num_pfns;
 	struct stretch *stretches; /* the same pages, sorted and merged */
 	unsigned num_stretches;
+	int daemon_cpu;
 };
 
 static void check(const char *what, int ret)
@@ -192,22 +196,54 @@ static void punch_all(const struct load *load)
 			fatal("fallocate: %s", strerror(errno));
 }
 
+/* punch_elsewhere - a child on CPU load->daemon_cpu does it, as soon as the pipe that is returned is
+ * closed. */
+static int punch_elsewhere(const struct load *load)
+{
+	int fds[2];
+	char end;
+
+	if (pipe(fds))
+		fatal("pipe: %s", strerror(errno));
+	fflush(stdout);
+	switch (fork()) {
+	case -1:
+		fatal("fork: %s", strerror(errno));
+	case 0:
+		close(fds[1]);
+		check("cannot run on that CPU", affinity_pin_self(load->daemon_cpu));
+		if (read(fds[0], &end, 1) == 0)
+			punch_all(load);
+		_exit(0);
+	default:
+		close(fds[0]);
+		return fds[1];
+	}
+}
+
 static void run_phase(struct load *load, const char *phase)
 {
-	bool raw = !strcmp(phase, "raw"), one = !strcmp(phase, "one");
+	bool raw = !strcmp(phase, "raw"), here = !strcmp(phase, "here");
+	bool one = !strcmp(phase, "one"), queued = !strcmp(phase, "queued");
 	uint64_t start, took;
+	int go = -1;
 
-	if (!raw && !one && strcmp(phase, "queued"))
-		usage_error("%s: raw, queued or one", phase);
+	if (!raw && !here && !one && !queued)
+		usage_error("%s: raw, here, queued or one", phase);
 	populate(load);
-	start = clock_ns();
 	if (raw)
+		go = punch_elsewhere(load);
+	start = clock_ns();
+	close_fd(&go);
+	if (here)
 		punch_all(load);
-	else
+	else if (!raw)
 		name_pages(load, INFLATE, one ? 1 : RING_SIZE);
 	await_gone(load);
 	took = clock_ns() - start;
-	if (!raw)
+	if (raw)
+		wait(NULL);
+	if (one || queued)
 		name_pages(load, DEFLATE, RING_SIZE);
 	printf("%s %.9f\n", phase, (double)took / 1e9);
 }
@@ -227,24 +263,26 @@ static void make_memory(struct load *load, uint64_t bytes, bool huge)
 int main(int argc, char **argv)
 {
 	static struct load load;
-	uint64_t cpu, mib;
+	uint64_t cpu, daemon_cpu, mib;
 	bool session, huge;
 	int i;
 
 	log_init("balloon-load");
-	if (argc < 7 || parse_uint(argv[2], 0, CPU_SETSIZE - 1, &cpu) ||
-	    parse_uint(argv[3], 2, MAX_MIB, &mib))
-		usage_error("usage: balloon-load SOCKET CPU MIB contiguous|shuffled|scattered "
-			    "small|huge PHASE...");
-	huge = !strcmp(argv[5], "huge");
+	if (argc < 8 || parse_uint(argv[2], 0, CPU_SETSIZE - 1, &cpu) ||
+	    parse_uint(argv[3], 0, CPU_SETSIZE - 1, &daemon_cpu) ||
+	    parse_uint(argv[4], 2, MAX_MIB, &mib))
+		usage_error("usage: balloon-load SOCKET CPU DAEMON-CPU MIB "
+			    "contiguous|shuffled|scattered small|huge PHASE...");
+	load.daemon_cpu = (int)daemon_cpu;
+	huge = !strcmp(argv[6], "huge");
 	session = strcmp(argv[1], "-"); /* "-": nothing but raw */
 	check("cannot run on that CPU", affinity_pin_self((int)cpu));
 	make_memory(&load, align_down(mib << 20, HUGE_BYTES), huge);
-	make_pattern(&load, argv[4]);
+	make_pattern(&load, argv[5]);
 	printf("pages %u stretches %u\n", load.num_pfns, load.num_stretches);
 	if (session)
 		start_session(&load, argv[1]);
-	for (i = 6; i < argc; i++)
+	for (i = 7; i < argc; i++)
 		run_phase(&load, argv[i]);
 	if (session)
 		end_session(&load);

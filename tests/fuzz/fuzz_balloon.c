@@ -162,6 +162,11 @@ static void check_inflated(const struct mem_region *region, uint64_t gpa, uint64
 	}
 }
 
+static bool inhibited(void)
+{
+	return vm.inhibited || vm.features & BAL_BIT(VU_F_LOG_ALL);
+}
+
 int __wrap_bal_discard(const struct bal_run *run)
 {
 	const struct mem_region *region = run->region;
@@ -173,7 +178,7 @@ int __wrap_bal_discard(const struct bal_run *run)
 	assert((region->file_offset + run->offset) % region->page_bytes == 0);
 	assert(run->bytes % region->page_bytes == 0);
 	assert(run->bytes <= max_of((uint64_t)BAL_DISCARD_BYTES, region->page_bytes));
-	assert(!bal_vm_inhibited(&vm));
+	assert(!inhibited());
 	for (unsigned i = 0; i < vm.pages.num_hazards; i++)
 		assert(end <= vm.pages.hazards[i].gpa || gpa >= vm.pages.hazards[i].end);
 	if (num_reported)
@@ -269,7 +274,7 @@ static void gather(void)
 		loop_timer_cancel(loop, &vm.gather);
 		fn(&vm.gather);
 	}
-	assert(!vm.pages.num_due || bal_vm_inhibited(&vm));
+	assert(!vm.pages.num_due || inhibited());
 }
 
 static void protect(void)
@@ -346,10 +351,14 @@ static void stats(void)
 		assert(vm.stats.there && !(vm.stats.present >> BAL_STATS_TAGS));
 }
 
-/* Only this changes while queues run. */
+/* All queues are stopped for it. */
 static void set_features(void)
 {
-	bal_device_ops.set_features(&vm.dev, vm.features ^ BAL_BIT(VU_F_LOG_ALL));
+	uint64_t own = take_number(1);
+
+	stop();
+	bal_device_ops.set_features(&vm.dev, BAL_BIT(VIRTIO_F_VERSION_1) | (own & 0x3f) |
+						     (own & 0x80 ? BAL_BIT(VU_F_LOG_ALL) : 0));
 }
 
 static void role(void)

@@ -466,8 +466,8 @@ of("blk/request.c",
 
 of("vhost/frontend/pipeline.c",
    ("more is sent than there is room for the replies to",
-    "while (call && p->num_sent < WINDOW)",
-    "while (call)"),
+    "while (p->num_sent < WINDOW && (call = first_unsent(p))) {",
+    "while ((call = first_unsent(p))) {"),
    ("a reply counts before its request went out",
     "p->num_sent ? oldest(p) : NULL;",
     "oldest(p);"),
@@ -722,10 +722,7 @@ of("balloon/serve.c",
    ("hinted pages are given back",
     "		vm->count.hinted_bytes += chain->in_bytes;\n		return true;",
     "		vm->count.hinted_bytes += chain->in_bytes;\n		bal_report(vm, chain);\n"
-    "		return true;"),
-   ("a pass has no end",
-    "		if (clock_ns() >= end_ns)\n			break;\n",
-    "		(void)end_ns;\n"))
+    "		return true;"))
 
 of("balloon/queues.c",
    ("queues are numbered as Linux does it",
@@ -756,8 +753,8 @@ of("balloon/device.c",
     "	if (!was_used(vq) && !vm->actual_heard) {",
     "	if (0 && !was_used(vq)) {"),
    ("rings may be given back",
-    "		bal_pages_protect(&vm->pages, mem_gpa_of(vq->mem, vq->used), bytes.used);\n",
-    ""))
+    "		bytes = vq_part_bytes(vq->packed, vq->size);\n",
+    "		continue;\n"))
 
 of("balloon/vm.c",
    ("a migration goes on under discards",

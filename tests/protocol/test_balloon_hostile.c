@@ -64,7 +64,6 @@ static void start(void)
 	balloon_open(&other, "b.sock", &(struct guest_options){.guard_pages = 16});
 	meanwhile();
 	held = held_by(blkd_pid());
-	well_behaved(false);
 	well_behaved(true);
 	held.heap_bytes = held_by(blkd_pid()).heap_bytes;
 	held_back(blkd_pid(), held);
@@ -81,7 +80,6 @@ static void stop(void)
 	comes_to_rest(blkd_pid());
 	balloon_stays(&other);
 	well_behaved(false);
-	well_behaved(true);
 	held_back(blkd_pid(), held);
 	balloon_close(&other);
 	blkd_stop();
