@@ -191,7 +191,7 @@ START_TEST(only_its_own_socket_is_removed)
 	int other;
 
 	blkd_start("--blk-file=ram:8M");
-	wait_for(blkd_logged("at " BLKD_SOCKET)); /* before, it would miss its socket and not start */
+	wait_for(blkd_logged("at " BLKD_SOCKET)); /* until then it would miss its socket */
 	other = listen_at(BLKD_SOCKET, SOCK_CLOEXEC);
 	blkd_stop();
 	ck_assert_int_eq(access(BLKD_SOCKET, F_OK), 0);
