@@ -7,6 +7,8 @@ package as the archive serves it; the initramfs holds the host's tools and their
 byte for byte reproducible, and is written again only when its content changes.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import lzma
 import os
@@ -76,6 +78,14 @@ def cache_directory():
     return path.resolve()
 
 
+@contextlib.contextmanager
+def cache_locked():
+    """Programs that run side by side make what is missing one after another, and once."""
+    with open(cache_directory() / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def run(*command, **options):
     return subprocess.run(command, check=True, text=True, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options).stdout
@@ -132,8 +142,14 @@ def stock_kernel(flavour="amd64"):
     package, version = match.groups()
     kept = hashlib.sha256(" ".join(KEPT_MODULES).encode()).hexdigest()[:8]
     directory = cache_directory() / f"kernel-{flavour}-{version}-{kept}"
-    if directory.is_dir():
-        return Kernel(directory)
+    with cache_locked():
+        if not directory.is_dir():
+            return fetch_kernel(package, version, directory, cached)
+    return Kernel(directory)
+
+
+def fetch_kernel(package, version, directory, cached):
+    """Download and unpack it; those that were cached go. Where that fails, one of them will do."""
     with tempfile.TemporaryDirectory(dir=cache_directory()) as scratch:
         try:
             run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package,
@@ -276,13 +292,14 @@ def cached_file(stem, suffix, make):
     """Path of the file STEM + SUFFIX in the cache, where the suffix is "-DIGEST.something". If it
     is not there yet, make(path) writes it to another path, and those with other digests go."""
     path = cache_directory() / f"{stem}{suffix}"
-    if not path.exists():
-        scratch = path.with_name(f"{path.name}.{os.getpid()}")
-        make(scratch)
-        for old in cache_directory().glob(f"{stem}-{'?' * 16}.*"):
-            if old != scratch:
-                old.unlink(missing_ok=True)
-        scratch.rename(path)
+    with cache_locked():
+        if not path.exists():
+            scratch = path.with_name(f"{path.name}.{os.getpid()}")
+            make(scratch)
+            for old in cache_directory().glob(f"{stem}-{'?' * 16}.*"):
+                if old != scratch:
+                    old.unlink(missing_ok=True)
+            scratch.rename(path)
     return path
 
 
