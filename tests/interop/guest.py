@@ -238,7 +238,6 @@ def watch(command, timeout, silence=SILENCE_SECONDS, reboots=0, progress=None, s
                     data = os.read(vmm.stdout.fileno(), 65536)
                     if not data:
                         break
-                    last_word = now
                     *lines, partial = (partial + data).split(b"\n")
                     for line in lines:
                         answer = take_line(outcome, line.decode(errors="replace").strip(),
@@ -246,6 +245,8 @@ def watch(command, timeout, silence=SILENCE_SECONDS, reboots=0, progress=None, s
                         if answer:
                             with contextlib.suppress(BrokenPipeError):
                                 os.write(vmm.stdin.fileno(), answer.encode() + b"\n")
+                    # What progress() did meanwhile is not the guest's silence.
+                    last_word = now = time.monotonic()
                 errors.seek(0)
                 if b"KVM internal error" in errors.read():
                     outcome.reason = "KVM internal error"

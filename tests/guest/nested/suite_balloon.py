@@ -48,7 +48,8 @@ class Case:
 
 
 class Host:
-    """The host's half of balloon.sh."""
+    """The host's half of balloon.sh. Its results are reported at the end: a guest that hangs is
+    started once more, and what was seen of the first does not count."""
 
     def __init__(self, case, daemon):
         self.case = case
@@ -56,14 +57,28 @@ class Host:
         self.all = case.machine.memory_mib * MIB
         self.pid = 0
         self.memory = None
-        self.resident = {}  # what the host had at a step
-        self.free = 0  # in the guest, by its statistics
-        self.restarts = 0
+        self.forget()
         self.steps = {
             "STEP used": self.used, "STEP freed": self.freed, "STEP cached": self.cached,
             "STEP cached again": self.cached_again, "STEP breathe": self.breathe,
             "STEP squeeze": self.squeeze, "STEP survived": self.survived,
             "STEP rebooted": self.rebooted}
+
+    def forget(self):
+        self.results = []
+        self.resident = {}  # what the host had at a step
+        self.free = 0  # in the guest, by its statistics
+        self.restarts = 0
+
+    def again(self):
+        """The guest hung; the next one starts with an empty balloon."""
+        tap.note(f"{self.case.name}: hung; until then: {self.results}, {self.daemon.guest()}")
+        self.forget()
+        self.daemon.set("all")
+
+    def report(self):
+        for what, passed, detail in self.results:
+            tap.result(f"{self.case.name}: {what}", passed, detail)
 
     def started(self, process):
         self.pid = process.pid
@@ -76,12 +91,12 @@ class Host:
             return None
         try:
             step()
-        except (OSError, blk_backend.DaemonFailed) as problem:
-            self.result(line[5:], False, problem)
+        except (OSError, KeyError, blk_backend.DaemonFailed) as problem:  # a key: of a failed step
+            self.result(line[5:], False, repr(problem))
         return "done"
 
     def result(self, what, passed, detail=""):
-        tap.result(f"{self.case.name}: {what}", passed, detail)
+        self.results.append((what, passed, detail))
 
     def has(self, step):
         """Notes what the host has of the guest's memory at a step."""
@@ -203,8 +218,9 @@ def balloon_guest(kit, directory, case):
         host = Host(case, daemon)
         outcome = l2.boot(
             case.machine, script, directory, reboots=int(case.trouble), started=host.started,
-            progress=host.progress, timeout=BOOT_SECONDS,
+            progress=host.progress, again=host.again, timeout=BOOT_SECONDS,
             programs=[blk_backend.build_directory() / "tests" / "guest" / "memory_check"])
+        host.report()
         tap.note(f"{case.name}: the host had {host.had()}; passes, KiB: memory "
                  f"{outcome.values.get('memory')}, disk {outcome.values.get('verified')} "
                  f"{outcome.values.get('complaint')}")
