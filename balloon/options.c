@@ -242,26 +242,21 @@ static struct bal_vm_options *add_vm(struct bal_options *opt)
 	return vm;
 }
 
-/* The text is cut up and kept; a copy, so that ps(1) goes on showing what was typed. */
 static void parse_vm(struct bal_options *opt, const char *text)
 {
 	struct bal_vm_options *vm = add_vm(opt);
-	char *cursor, *key, *value;
+	struct option_list list;
 
-	vm->text = cursor = strdup(text);
-	if (!cursor)
-		fatal("out of memory");
-	while (parse_keyval(&cursor, &key, &value)) {
-		const char *setting = value ? value : "on";
-		char name[64];
+	option_list_open(&list, "--vm", text);
+	vm->text = list.text;
+	while (option_list_next(&list)) {
+		const char *value =
+			!strcmp(list.key, "client") ? list.value : option_list_value(&list);
 
-		snprintf(name, sizeof(name), "--vm %s", key);
-		if (!value && strcmp(key, "client"))
-			usage_error("%s needs a value: %s=...", name, key);
-		if (!strcmp(key, "name"))
-			set_name(vm, name, setting);
-		else if (!set_vm(vm, name, key, setting))
-			usage_error("--vm has no key '%s'", key);
+		if (!strcmp(list.key, "name"))
+			set_name(vm, list.name, value);
+		else if (!set_vm(vm, list.name, list.key, value))
+			usage_error("--vm has no key '%s'", list.key);
 	}
 	if (!vm->name[0])
 		usage_error("--vm name is missing: what is the guest called?");

@@ -57,10 +57,10 @@ def breaths(rounds, clock, subjects):
                 "balloon_mib": BALLOON_MIB}
         command = (f"{parts.variable()} RINGSIDE_BUILD={blk_backend.build_directory()} "
                    f"python3 {HERE}/balloon_vmm.py '{json.dumps(plan)}'")
+        icount = clock == "instructions"
         try:
-            with guest.scratch_directory() as directory, \
-                    l1.booted(directory, icount=clock == "instructions"), \
-                    l1.L1(directory) as channel:
+            with guest.scratch_directory() as directory, l1.booted(directory, icount), \
+                    l1.L1(directory, icount) as channel:
                 done = channel.run(command, (plan["rounds"] + 2) * len(subjects) * ROUND_SECONDS,
                                    show)
             break

@@ -178,25 +178,24 @@ static struct blk_disk_options *add_disk(struct blk_options *opt)
 	return disk;
 }
 
-/* The text is cut up and kept; a copy, so that ps(1) goes on showing what was typed. */
+/* may_stand_alone - is @key on without a value? */
+static bool may_stand_alone(const char *key)
+{
+	return !strcmp(key, "read-only") || !strcmp(key, "client") || !strcmp(key, "in-order");
+}
+
 static void parse_disk(struct blk_options *opt, const char *text)
 {
 	struct blk_disk_options *disk = add_disk(opt);
-	char *cursor = strdup(text);
-	char *key, *value;
+	struct option_list list;
 
-	if (!cursor)
-		fatal("out of memory");
+	option_list_open(&list, "--disk", text);
+	while (option_list_next(&list)) {
+		const char *value =
+			may_stand_alone(list.key) ? list.value : option_list_value(&list);
 
-	while (parse_keyval(&cursor, &key, &value)) {
-		char name[64];
-
-		snprintf(name, sizeof(name), "--disk %s", key);
-		if (!value && strcmp(key, "read-only") && strcmp(key, "client") &&
-		    strcmp(key, "in-order"))
-			usage_error("%s needs a value: %s=...", name, key);
-		if (!set_disk(disk, name, key, value ? value : "on"))
-			usage_error("--disk has no key '%s'", key);
+		if (!set_disk(disk, list.name, list.key, value))
+			usage_error("--disk has no key '%s'", list.key);
 	}
 	check_disk(disk, "--disk socket", "--disk file");
 }

@@ -12,7 +12,6 @@
 
 #include "vhost/base/log.h"
 #include "vhost/base/option.h"
-#include "vhost/base/parse.h"
 #include "vhost/wire/proto.h"
 #include "vmm/options_part.h"
 #include "vmm/virtio.h"
@@ -191,24 +190,18 @@ static unsigned find_key(enum options_device kind, const char *key)
 
 void options_parse_device(struct backend_options *dev, enum options_device kind, const char *text)
 {
-	char *cursor = strdup(text);
-	char *key, *value;
+	struct option_list list;
 	unsigned seen = 0;
 
-	if (!cursor)
-		fatal("out of memory");
 	*dev = (struct backend_options){
 		.device_id = kind == OPTIONS_OTHER ? 0 : kind_ids[kind],
 		.wait_s = DEFAULT_WAIT_S,
 	};
-	while (parse_keyval(&cursor, &key, &value)) {
-		unsigned i = find_key(kind, key);
-		char name[64];
+	option_list_open(&list, option_names[kind], text);
+	while (option_list_next(&list)) {
+		unsigned i = find_key(kind, list.key);
 
-		if (!value)
-			usage_error("%s %s needs a value: %s=...", option_names[kind], key, key);
-		snprintf(name, sizeof(name), "%s %s", option_names[kind], key);
-		keys[i].set(dev, name, value);
+		keys[i].set(dev, list.name, option_list_value(&list));
 		seen |= 1u << i;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)

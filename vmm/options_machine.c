@@ -24,37 +24,37 @@ static void set_size(struct ram_options *ram, const char *text)
 
 void options_parse_memory(struct ram_options *ram, const char *text)
 {
-	char *copy = strdup(text), *cursor = copy;
-	char *key, *value;
+	struct option_list list;
 
-	if (!copy)
-		fatal("out of memory");
 	/* What is not said a second time does not stay from the first. */
 	ram->size = 0;
 	ram->hugepages = ram->prealloc = false;
 	ram->numa_node = -1;
-	while (parse_keyval(&cursor, &key, &value)) {
-		if (!value && !ram->size)
-			set_size(ram, key);
-		else if (!value)
-			usage_error("--memory %s needs a value: %s=...", key, key);
-		else if (!strcmp(key, "size"))
+	option_list_open(&list, "--memory", text);
+	while (option_list_next(&list)) {
+		const char *value;
+
+		if (!list.value && !ram->size) {
+			set_size(ram, list.key);
+			continue;
+		}
+		value = option_list_value(&list);
+		if (!strcmp(list.key, "size"))
 			set_size(ram, value);
-		else if (!strcmp(key, "hugepages"))
-			ram->hugepages = option_on_off("--memory hugepages", value);
-		else if (!strcmp(key, "prealloc"))
-			ram->prealloc = option_on_off("--memory prealloc", value);
-		else if (!strcmp(key, "numa-node"))
-			ram->numa_node =
-				(int)option_number("--memory numa-node", value, 0, MAX_NODE);
+		else if (!strcmp(list.key, "hugepages"))
+			ram->hugepages = option_on_off(list.name, value);
+		else if (!strcmp(list.key, "prealloc"))
+			ram->prealloc = option_on_off(list.name, value);
+		else if (!strcmp(list.key, "numa-node"))
+			ram->numa_node = (int)option_number(list.name, value, 0, MAX_NODE);
 		else
 			usage_error("--memory has no key '%s'; it has size, hugepages, numa-node, "
 				    "prealloc",
-				    key);
+				    list.key);
 	}
 	if (!ram->size)
 		usage_error("--memory=%s: how much? --memory=SIZE[,KEY=VALUE]...", text);
-	free(copy);
+	free(list.text);
 }
 
 /* complete - what was not given: no threads, one socket, and as many cores as that takes; where the
@@ -94,33 +94,38 @@ static void check_topology(const struct topology *given, const struct topology *
 	      t->cores, t->threads, t->sockets * t->cores * t->threads, t->num_vcpus);
 }
 
+/* factor - which of @t's numbers is called @key; NULL where none is. */
+static unsigned *factor(struct topology *t, const char *key)
+{
+	if (!strcmp(key, "cpus"))
+		return &t->num_vcpus;
+	if (!strcmp(key, "sockets"))
+		return &t->sockets;
+	if (!strcmp(key, "cores"))
+		return &t->cores;
+	return strcmp(key, "threads") ? NULL : &t->threads;
+}
+
 void options_parse_smp(struct topology *topology, const char *text)
 {
-	char *copy = strdup(text), *cursor = copy;
-	char *key, *value;
 	struct topology t = {0}, given;
+	struct option_list list;
 
-	if (!copy)
-		fatal("out of memory");
-	while (parse_keyval(&cursor, &key, &value)) {
-		if (!value && !t.num_vcpus)
-			t.num_vcpus = (unsigned)option_number("--smp", key, 1, VMM_MAX_VCPUS);
-		else if (!value)
-			usage_error("--smp %s needs a value: %s=...", key, key);
-		else if (!strcmp(key, "cpus"))
-			t.num_vcpus =
-				(unsigned)option_number("--smp cpus", value, 1, VMM_MAX_VCPUS);
-		else if (!strcmp(key, "sockets"))
-			t.sockets =
-				(unsigned)option_number("--smp sockets", value, 1, VMM_MAX_VCPUS);
-		else if (!strcmp(key, "cores"))
-			t.cores = (unsigned)option_number("--smp cores", value, 1, VMM_MAX_VCPUS);
-		else if (!strcmp(key, "threads"))
-			t.threads =
-				(unsigned)option_number("--smp threads", value, 1, VMM_MAX_VCPUS);
-		else
+	option_list_open(&list, "--smp", text);
+	while (option_list_next(&list)) {
+		unsigned *number;
+		const char *value;
+
+		if (!list.value && !t.num_vcpus) {
+			t.num_vcpus = (unsigned)option_number("--smp", list.key, 1, VMM_MAX_VCPUS);
+			continue;
+		}
+		value = option_list_value(&list);
+		number = factor(&t, list.key);
+		if (!number)
 			usage_error("--smp has no key '%s'; it has cpus, sockets, cores, threads",
-				    key);
+				    list.key);
+		*number = (unsigned)option_number(list.name, value, 1, VMM_MAX_VCPUS);
 	}
 	if (!t.num_vcpus && !t.sockets && !t.cores && !t.threads)
 		usage_error("--smp=%s: how many? --smp=N[,KEY=VALUE]...", text);
@@ -128,5 +133,5 @@ void options_parse_smp(struct topology *topology, const char *text)
 	complete(&t);
 	check_topology(&given, &t, text);
 	*topology = t;
-	free(copy);
+	free(list.text);
 }

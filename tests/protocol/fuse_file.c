@@ -142,6 +142,21 @@ int fuse_file_open(struct fuse_file *file, uint64_t withheld)
 	return ret;
 }
 
+bool fuse_file_possible(void)
+{
+	struct fuse_file file;
+	int ret = fuse_file_open(&file, 0);
+
+	if (ret < 0) {
+		printf("skipped: no file system of a process to be had (FUSE): %s\n",
+		       strerror(-ret));
+		return false;
+	}
+	close(file.fd);
+	fuse_file_end(&file);
+	return true;
+}
+
 void fuse_file_end(struct fuse_file *file)
 {
 	if (file->server <= 0)

@@ -21,6 +21,9 @@ struct fuse_file {
  * @withheld are never answered. It is at no path. Return: 0 or -errno. */
 int fuse_file_open(struct fuse_file *file, uint64_t withheld);
 
+/* fuse_file_possible - else stdout has the line of a test that is skipped. */
+bool fuse_file_possible(void);
+
 /* fuse_file_end - whoever waits for the server goes on, with an error. */
 void fuse_file_end(struct fuse_file *file);
 

@@ -7,12 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/lib/huge_pool.h"
 #include "tests/protocol/balloon_rig.h"
 
-#define NUM_HUGE  3u /* besides the work area, which is one more */
-#define NEEDED    (NUM_HUGE + 1)
-#define NR_PATH   "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
-#define FREE_PATH "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+#define NUM_HUGE 3u /* besides the work area, which is one more */
+#define NEEDED   (NUM_HUGE + 1)
 
 static struct balloon guest;
 static uint32_t pfns[NUM_HUGE * HUGE_PAGES];
@@ -188,28 +187,6 @@ END_TEST
 
 /* --- */
 
-static long read_number(const char *path)
-{
-	FILE *f = fopen(path, "re");
-	long value = -1;
-
-	if (f && fscanf(f, "%ld", &value) != 1)
-		value = -1;
-	if (f)
-		fclose(f);
-	return value;
-}
-
-static void write_number(const char *path, long value)
-{
-	FILE *f = fopen(path, "we");
-
-	if (!f)
-		return;
-	fprintf(f, "%ld\n", value);
-	fclose(f);
-}
-
 static Suite *hugetlb_suite(void)
 {
 	Suite *suite = suite_create("balloon_hugetlb");
@@ -236,18 +213,12 @@ static Suite *hugetlb_suite(void)
 
 int main(void)
 {
-	long before = read_number(NR_PATH), missing = (long)NEEDED - read_number(FREE_PATH);
-	bool raised = before >= 0 && missing > 0;
-	int status = SKIPPED;
+	int status;
+	long before;
 
-	if (raised)
-		write_number(NR_PATH, before + missing);
-	if (read_number(FREE_PATH) >= (long)NEEDED)
-		status = run_balloon_suite(hugetlb_suite());
-	else
-		printf("skipped: fewer than %u free huge pages of 2 MiB, and no more to be had\n",
-		       NEEDED);
-	if (raised)
-		write_number(NR_PATH, before);
+	if (!huge_pool_raise(NEEDED, &before))
+		return SKIPPED;
+	status = run_balloon_suite(hugetlb_suite());
+	huge_pool_restore(before);
 	return status;
 }

@@ -35,6 +35,21 @@ static void arrive(struct balloon *b, const char *socket)
 	balloon_share(b);
 }
 
+/* arrive_to_run - rings included. */
+static void arrive_to_run(struct balloon *b, const char *socket)
+{
+	arrive(b, socket);
+	balloon_start_rings(b);
+}
+
+/* served - a daemon, and a guest whose rings run. */
+static void served(const char *options, bool packed)
+{
+	blkd_start(options);
+	lay_out(&guest, packed);
+	arrive_to_run(&guest, BLKD_SOCKET);
+}
+
 static void stop(void)
 {
 	balloon_close(&guest);
@@ -119,10 +134,7 @@ END_TEST
 
 START_TEST(all_of_it_outlives_a_disconnection)
 {
-	blkd_start("");
-	lay_out(&guest, _i);
-	arrive(&guest, BLKD_SOCKET);
-	balloon_start_rings(&guest);
+	served("", _i);
 	ck_assert(balloon_ask("balloon.set target=100M"));
 	inflated_to(&guest, 1234);
 	ck_assert_int_eq(balloon_set_word(&guest, CONFIG_POISON, 0xaa), 0);
@@ -130,8 +142,7 @@ START_TEST(all_of_it_outlives_a_disconnection)
 	balloon_say(&guest, BAL_INFLATE, &(uint32_t){UINT32_MAX}, 1);
 	balloon_stop_rings(&guest);
 	balloon_drop(&guest);
-	arrive(&guest, BLKD_SOCKET);
-	balloon_start_rings(&guest);
+	arrive_to_run(&guest, BLKD_SOCKET);
 	ck_assert_uint_eq(pages_asked(&guest), pages_of(MEMORY_MIB - 100));
 	ck_assert_uint_eq(balloon_word(&guest, CONFIG_ACTUAL), 1234);
 	ck_assert_uint_eq(balloon_word(&guest, CONFIG_POISON), 0xaa);
@@ -140,16 +151,12 @@ END_TEST
 
 START_TEST(a_new_driver_has_an_empty_balloon)
 {
-	blkd_start("");
-	lay_out(&guest, _i);
-	arrive(&guest, BLKD_SOCKET);
-	balloon_start_rings(&guest);
+	served("", _i);
 	ck_assert(balloon_ask("balloon.set target=100M"));
 	inflated_to(&guest, 1234);
 	balloon_close(&guest);
 	lay_out(&guest, _i);
-	arrive(&guest, BLKD_SOCKET);
-	balloon_start_rings(&guest);
+	arrive_to_run(&guest, BLKD_SOCKET);
 	ck_assert_uint_eq(balloon_word(&guest, CONFIG_ACTUAL), 0);
 	ck_assert_uint_eq(pages_asked(&guest), pages_of(MEMORY_MIB - 100));
 }
@@ -157,10 +164,7 @@ END_TEST
 
 START_TEST(a_reset_empties_the_balloon_and_keeps_the_target)
 {
-	blkd_start("");
-	lay_out(&guest, _i);
-	arrive(&guest, BLKD_SOCKET);
-	balloon_start_rings(&guest);
+	served("", _i);
 	ck_assert(balloon_ask("balloon.set target=100M"));
 	inflated_to(&guest, 1234);
 	ck_assert_int_eq(balloon_set_word(&guest, CONFIG_POISON, 0xaa), 0);
@@ -186,10 +190,7 @@ static void again(const char *options, bool killed)
  * has, not to let its balloon go. _i: 1 is killed. */
 START_TEST(a_new_daemon_asks_for_what_the_guest_has)
 {
-	blkd_start("");
-	lay_out(&guest, false);
-	arrive(&guest, BLKD_SOCKET);
-	balloon_start_rings(&guest);
+	served("", false);
 	ck_assert(balloon_ask("balloon.set target=100M"));
 	inflated_to(&guest, pages_of(MEMORY_MIB - 100));
 	again("", _i);
@@ -219,8 +220,7 @@ START_TEST(a_new_daemon_does_not_know_the_poison)
 	balloon_inflate(&guest, pages, 2);
 	balloon_settles(&guest);
 	again("", false);
-	arrive(&guest, BLKD_SOCKET);
-	balloon_start_rings(&guest);
+	arrive_to_run(&guest, BLKD_SOCKET);
 	balloon_report(&guest, 100, 16);
 	balloon_stays(&guest);
 	ck_assert_int_eq(fe_set_config(&guest.fe, 0, sizeof(whole), 0, whole), 0);
@@ -266,10 +266,7 @@ static bool stored(uint64_t target_bytes, uint32_t actual, uint32_t poison)
 
 START_TEST(a_state_file_outlives_the_daemon)
 {
-	blkd_start(WITH_STATE);
-	lay_out(&guest, false);
-	arrive(&guest, BLKD_SOCKET);
-	balloon_start_rings(&guest);
+	served(WITH_STATE, false);
 	ck_assert(balloon_ask("balloon.set target=100M"));
 	inflated_to(&guest, 1234);
 	ck_assert_int_eq(balloon_set_word(&guest, CONFIG_POISON, 0xaa), 0);
@@ -279,8 +276,7 @@ START_TEST(a_state_file_outlives_the_daemon)
 	again(WITH_STATE, _i);
 	ck_assert(stored(100 * MIB, 1234, 0xaa));
 	ck_assert_int_eq(balloon_number(0, "target_bytes"), 100 * MIB);
-	arrive(&guest, BLKD_SOCKET);
-	balloon_start_rings(&guest);
+	arrive_to_run(&guest, BLKD_SOCKET);
 	ck_assert_uint_eq(pages_asked(&guest), pages_of(MEMORY_MIB - 100));
 	ck_assert_uint_eq(balloon_word(&guest, CONFIG_ACTUAL), 1234);
 	ck_assert_uint_eq(balloon_word(&guest, CONFIG_POISON), 0xaa);
@@ -295,8 +291,7 @@ START_TEST(a_device_state_is_carried_over)
 
 	blkd_start(TWO);
 	lay_out(&guest, _i);
-	arrive(&guest, "a.sock");
-	balloon_start_rings(&guest);
+	arrive_to_run(&guest, "a.sock");
 	ck_assert(balloon_ask("balloon.set vm=a target=100M"));
 	inflated_to(&guest, 1234);
 	ck_assert_int_eq(balloon_set_word(&guest, CONFIG_POISON, 0xaa), 0);
@@ -327,13 +322,11 @@ START_TEST(guests_go_on_when_one_dies)
 		   "--vm=name=v2,socket=v2,target=128M --vm=name=v3,socket=v3 "
 		   "--vm=name=a,socket=a.sock");
 	lay_out(&guest, false);
-	arrive(&guest, "a.sock");
-	balloon_start_rings(&guest);
+	arrive_to_run(&guest, "a.sock");
 	for (unsigned i = 0; i < ARRAY_SIZE(more); i++) {
 		snprintf(socket, sizeof(socket), "v%u", i);
 		lay_out(&more[i], i & 1);
-		arrive(&more[i], socket);
-		balloon_start_rings(&more[i]);
+		arrive_to_run(&more[i], socket);
 	}
 	ck_assert(!balloon_ask("balloon.set target=100M")); /* of which? */
 	ck_assert(!balloon_ask("balloon.set vm=v9 target=100M"));

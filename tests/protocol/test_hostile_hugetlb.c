@@ -8,12 +8,12 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "tests/lib/huge_pool.h"
 #include "tests/protocol/rig.h"
 
 #define HUGE_BYTES (2ull << 20)
 #define NEEDED     2
 #define SKIPPED    77
-#define PAGES_PATH "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 
 static bool packed;
 static int fd;
@@ -95,38 +95,17 @@ static void add_tests(Suite *suite, const char *name, void (*fixture)(void))
 	suite_add_tcase(suite, tc);
 }
 
-static long pages(long wanted)
-{
-	FILE *f = fopen(PAGES_PATH, wanted < 0 ? "re" : "we");
-	long now = -1;
-
-	if (!f)
-		return -1;
-	if (wanted >= 0)
-		fprintf(f, "%ld\n", wanted);
-	else if (fscanf(f, "%ld", &now) != 1)
-		now = -1;
-	fclose(f);
-	return now;
-}
-
 int main(void)
 {
 	Suite *suite = suite_create("hostile_hugetlb");
-	long before = pages(-1);
+	long before;
 	int status;
 
-	if (before >= 0)
-		pages(before + NEEDED);
-	if (before < 0 || pages(-1) < before + NEEDED) {
-		if (before >= 0)
-			pages(before);
-		printf("skipped: no %u huge pages to be had\n", NEEDED);
+	if (!huge_pool_raise(NEEDED, &before))
 		return SKIPPED;
-	}
 	add_tests(suite, "split", setup_split);
 	add_tests(suite, "packed", setup_packed);
 	status = run_suite(suite);
-	pages(before);
+	huge_pool_restore(before);
 	return status;
 }

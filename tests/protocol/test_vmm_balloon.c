@@ -8,6 +8,7 @@
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 
@@ -224,6 +225,40 @@ START_TEST(what_is_written_before_the_features_are_told_comes_after_them)
 }
 END_TEST
 
+static sem_t held;
+
+/* hold - the back-end is slow with this reply. */
+static void hold(struct vu_msg *reply)
+{
+	(void)reply;
+	sem_wait(&held);
+}
+
+/* While it says how its space has changed, it is told nothing of what the driver wrote. A ring that
+ * started in that time would fill pages with another poison. */
+START_TEST(rings_wait_until_the_back_end_was_told_all_of_it)
+{
+	script.protocol &= ~VU_BIT(VU_PF_INFLIGHT_SHMFD); /* nothing else to wait for */
+	ck_assert_int_eq(sem_init(&held, 0, 0), 0);
+	open_balloon();
+	script.connection = 0;
+	script.request = VU_GET_CONFIG;
+	script.act = SCRIPT_BENDS;
+	script.bend = hold;
+	announce();
+	rig_until(script_count(acted) == 1);
+	rig.dev->driver_features = rig.dev->features;
+	driver_writes(POISON_AT, 0xaa);
+	rig_driver_ok(0, 2);
+	rig_turn(5);
+	ck_assert_int_eq(sem_post(&held), 0);
+	rig_until(script_count(kicks_set) == 2);
+	ck_assert_uint_eq(told(POISON_AT), 0xaa);
+	ck_assert_ptr_eq(strstr(script.order, "ggfmckk"), script.order);
+	done();
+}
+END_TEST
+
 START_TEST(the_next_back_end_is_told_all_of_it_before_a_ring_starts)
 {
 	script.keeps_config = true;
@@ -394,6 +429,7 @@ int main(void)
 	tcase_add_test(tc, vmm_side_one_that_comes_back_with_less_is_refused);
 	tcase_add_test(tc, vmm_side_actual_and_poison_are_the_drivers_and_nothing_else_is);
 	tcase_add_test(tc, what_is_written_before_the_features_are_told_comes_after_them);
+	tcase_add_test(tc, rings_wait_until_the_back_end_was_told_all_of_it);
 	tcase_add_test(tc, the_next_back_end_is_told_all_of_it_before_a_ring_starts);
 	tcase_add_test(tc, a_reset_forgets_what_was_written);
 	tcase_add_test(tc, a_reset_while_nobody_is_there_forgets_it_too);

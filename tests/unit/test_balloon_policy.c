@@ -354,29 +354,32 @@ START_TEST(a_guest_short_of_memory_gets_some_at_once)
 }
 END_TEST
 
-START_TEST(a_guest_that_swaps_in_gets_memory)
+/* rises - guest 0's total grows by what is permitted, a second and then two at once, and then by more. */
+static void rises(uint64_t *total, uint64_t permitted)
 {
 	squeeze();
 	decide();
-	guests[0].swap_in_bytes += policy.guest_swap_bytes_per_s;
+	*total += permitted;
 	decide();
 	ck_assert_int_eq(verdicts[0].reason, BAL_KEEP);
-	guests[0].swap_in_bytes += policy.guest_swap_bytes_per_s + 1;
+	*total += 2 * permitted;
+	now_ns += S;
+	decide();
+	ck_assert_int_eq(verdicts[0].reason, BAL_KEEP);
+	*total += permitted + 1;
 	decide();
 	ck_assert_int_eq(verdicts[0].reason, BAL_RETREAT);
+}
+
+START_TEST(a_guest_that_swaps_in_gets_memory)
+{
+	rises(&guests[0].swap_in_bytes, policy.guest_swap_bytes_per_s);
 }
 END_TEST
 
 START_TEST(a_guest_with_many_major_faults_gets_memory)
 {
-	squeeze();
-	decide();
-	guests[0].major_faults += policy.guest_faults_per_s;
-	decide();
-	ck_assert_int_eq(verdicts[0].reason, BAL_KEEP);
-	guests[0].major_faults += policy.guest_faults_per_s + 1;
-	decide();
-	ck_assert_int_eq(verdicts[0].reason, BAL_RETREAT);
+	rises(&guests[0].major_faults, policy.guest_faults_per_s);
 }
 END_TEST
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "tests/unit/support.h"
+#include "tests/unit/fe_peer.h"
 #include "vhost/base/util.h"
 #include "vhost/frontend/frontend.h"
 
@@ -43,21 +43,12 @@ static void say(uint32_t request, const void *payload, uint32_t size, int fd)
 	struct vu_msg msg;
 
 	vu_msg_init(&msg, request);
-	msg.hdr.flags = VU_VERSION | VU_FLAG_REPLY;
+	msg.hdr.flags = REPLY_FLAGS;
 	msg.hdr.size = size;
 	memcpy(msg.payload.bytes, payload, size);
 	msg.fds[0] = fd;
 	msg.num_fds = fd >= 0;
 	ck_assert_int_eq(vu_send(peer, &msg), 0);
-}
-
-static struct vu_msg heard(void)
-{
-	struct vu_receiver rx;
-
-	vu_receiver_init(&rx);
-	ck_assert_int_eq(vu_receive(peer, &rx), 1);
-	return rx.msg;
 }
 
 /* ask - two queues of 64 entries, answered with @in. */
@@ -68,7 +59,7 @@ static int ask(struct vu_inflight in, int fd)
 
 	say(VU_GET_INFLIGHT_FD, &in, sizeof(in), fd);
 	ret = fe_get_inflight(&fe, 2, 64, &region);
-	msg = heard();
+	msg = heard(peer);
 	ck_assert_uint_eq(msg.hdr.request, VU_GET_INFLIGHT_FD);
 	ck_assert_uint_eq(msg.payload.inflight.num_queues, 2);
 	ck_assert_uint_eq(msg.payload.inflight.queue_size, 64);
@@ -88,7 +79,7 @@ START_TEST(a_region_is_mapped_and_given_back)
 	ck_assert_int_eq(pread(file, &byte, 1, 4096 + 64 + 4095), 1);
 	ck_assert_uint_eq(byte, 7);
 	ck_assert_int_eq(fe_set_inflight(&fe, &region), 0);
-	msg = heard();
+	msg = heard(peer);
 	ck_assert_mem_eq(&msg.payload.inflight, &in, sizeof(in));
 	ck_assert_uint_eq(msg.num_fds, 1);
 	vu_msg_close_fds(&msg);
@@ -153,7 +144,7 @@ START_TEST(a_log_is_echoed)
 
 	say(VU_SET_LOG_BASE, &log, sizeof(log), -1);
 	ck_assert_int_eq(fe_set_log_base(&fe, file, 8192, 40), 0);
-	msg = heard();
+	msg = heard(peer);
 	ck_assert_mem_eq(&msg.payload.log, &log, sizeof(log));
 	ck_assert_uint_eq(msg.num_fds, 1);
 	vu_msg_close_fds(&msg);

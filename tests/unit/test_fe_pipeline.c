@@ -9,13 +9,12 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "tests/unit/support.h"
+#include "tests/unit/fe_peer.h"
 #include "vhost/base/clock.h"
 #include "vhost/base/util.h"
 #include "vhost/frontend/pipeline.h"
 
-#define REPLY_FLAGS (VU_VERSION | VU_FLAG_REPLY)
-#define MAX_DONE    4096
+#define MAX_DONE 4096
 
 static struct loop *loop;
 static struct fe_pipeline p;
@@ -127,34 +126,9 @@ static void tell(unsigned number)
 	fe_pipeline_request(&p, &msg, on_done, (void *)(uintptr_t)number);
 }
 
-static void say_to(int sock, uint32_t request, uint32_t flags, uint32_t size, const void *data,
-		   unsigned num_fds)
-{
-	struct vu_msg msg;
-
-	vu_msg_init(&msg, request);
-	msg.hdr.flags = flags;
-	msg.hdr.size = size;
-	memcpy(msg.payload.bytes, data, size);
-	msg.num_fds = num_fds;
-	for (unsigned i = 0; i < num_fds; i++)
-		msg.fds[i] = STDERR_FILENO;
-	ck_assert_int_eq(vu_send(sock, &msg), 0);
-}
-
 static void say_u64(uint32_t request, uint64_t value)
 {
 	say_to(peer, request, REPLY_FLAGS, sizeof(value), &value, 0);
-}
-
-/* heard - the next message at the peer; its fds are the caller's. */
-static struct vu_msg heard(int sock)
-{
-	struct vu_receiver rx;
-
-	vu_receiver_init(&rx);
-	ck_assert_int_eq(vu_receive(sock, &rx), 1);
-	return rx.msg;
 }
 
 static bool silent(int sock)

@@ -9,12 +9,10 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#include "tests/unit/support.h"
+#include "tests/unit/fe_peer.h"
 #include "vhost/base/clock.h"
 #include "vhost/base/util.h"
 #include "vhost/frontend/frontend.h"
-
-#define REPLY_FLAGS (VU_VERSION | VU_FLAG_REPLY)
 
 static struct fe fe;
 static int peer;
@@ -35,35 +33,9 @@ static void close_session(void)
 	close_fd(&peer);
 }
 
-static void say_fds(int sock, uint32_t request, uint32_t flags, uint32_t size, const void *data,
-		    unsigned num_fds)
-{
-	struct vu_msg msg;
-	unsigned i;
-
-	vu_msg_init(&msg, request);
-	msg.hdr.flags = flags;
-	msg.hdr.size = size;
-	memcpy(msg.payload.bytes, data, size);
-	msg.num_fds = num_fds;
-	for (i = 0; i < num_fds; i++)
-		msg.fds[i] = STDERR_FILENO;
-	ck_assert_int_eq(vu_send(sock, &msg), 0);
-}
-
 static void reply_u64(uint32_t request, uint64_t value)
 {
-	say_fds(peer, request, REPLY_FLAGS, sizeof(value), &value, 0);
-}
-
-/* The next message the peer finds; its fds are the caller's. */
-static struct vu_msg heard(int sock)
-{
-	struct vu_receiver rx;
-
-	vu_receiver_init(&rx);
-	ck_assert_int_eq(vu_receive(sock, &rx), 1);
-	return rx.msg;
+	say_to(peer, request, REPLY_FLAGS, sizeof(value), &value, 0);
 }
 
 START_TEST(a_reply_is_taken)
@@ -104,8 +76,8 @@ START_TEST(a_reply_to_something_else_is_not)
 	uint64_t features = 77;
 
 	open_session();
-	say_fds(peer, wrong_replies[_i].request, wrong_replies[_i].flags, wrong_replies[_i].size,
-		payload, wrong_replies[_i].num_fds);
+	say_to(peer, wrong_replies[_i].request, wrong_replies[_i].flags, wrong_replies[_i].size,
+	       payload, wrong_replies[_i].num_fds);
 	ck_assert_int_eq(fe_get_features(&fe, &features), wrong_replies[_i].expected);
 	ck_assert_uint_eq(features, 77);
 	/* A refusal leaves the session as it was; anything else ends it. */
@@ -199,9 +171,9 @@ START_TEST(a_ring_base_of_another_ring_is_refused)
 	uint32_t base = 0;
 
 	open_session();
-	say_fds(peer, VU_GET_VRING_BASE, REPLY_FLAGS, sizeof(state), &state, 0);
+	say_to(peer, VU_GET_VRING_BASE, REPLY_FLAGS, sizeof(state), &state, 0);
 	ck_assert_int_eq(fe_get_vring_base(&fe, 0, &base), -EPROTO);
-	say_fds(peer, VU_GET_VRING_BASE, REPLY_FLAGS, sizeof(state), &state, 0);
+	say_to(peer, VU_GET_VRING_BASE, REPLY_FLAGS, sizeof(state), &state, 0);
 	ck_assert_int_eq(fe_get_vring_base(&fe, 1, &base), 0);
 	ck_assert_uint_eq(base, 7);
 	close_session();
@@ -215,10 +187,10 @@ START_TEST(config_is_what_was_asked_for)
 
 	open_session();
 	config.data[7] = 42;
-	say_fds(peer, VU_GET_CONFIG, REPLY_FLAGS, VU_CONFIG_HEADER_BYTES + 8, &config, 0);
+	say_to(peer, VU_GET_CONFIG, REPLY_FLAGS, VU_CONFIG_HEADER_BYTES + 8, &config, 0);
 	ck_assert_int_eq(fe_get_config(&fe, 0, 8, data), 0);
 	ck_assert_uint_eq(data[7], 42);
-	say_fds(peer, VU_GET_CONFIG, REPLY_FLAGS, VU_CONFIG_HEADER_BYTES + 8, &config, 0);
+	say_to(peer, VU_GET_CONFIG, REPLY_FLAGS, VU_CONFIG_HEADER_BYTES + 8, &config, 0);
 	ck_assert_int_eq(fe_get_config(&fe, 4, 8, data), -EPROTO);
 	ck_assert_int_eq(fe_get_config(&fe, 0, VU_MAX_CONFIG + 1, data), -EINVAL);
 	close_session();
@@ -256,15 +228,15 @@ START_TEST(the_channel_is_answered)
 	int chan = open_channel(&calls);
 
 	ck_assert_int_eq(fe_channel_serve(&fe, 0), 0);
-	say_fds(chan, VU_BACKEND_CONFIG_CHANGE, VU_VERSION | VU_FLAG_NEED_REPLY, 0, "", 1);
+	say_to(chan, VU_BACKEND_CONFIG_CHANGE, VU_VERSION | VU_FLAG_NEED_REPLY, 0, "", 1);
 	ck_assert_int_eq(fe_channel_serve(&fe, 1000), 1);
 	answer = heard(chan);
 	ck_assert_uint_eq(answer.hdr.flags, REPLY_FLAGS);
 	ck_assert_uint_eq(answer.hdr.request, VU_BACKEND_CONFIG_CHANGE);
 	ck_assert_uint_eq(answer.payload.u64, 0);
 	ck_assert_uint_eq(fe.config_changes, 1);
-	say_fds(chan, VU_BACKEND_VRING_ERR, VU_VERSION | VU_FLAG_NEED_REPLY, sizeof(state), &state,
-		0);
+	say_to(chan, VU_BACKEND_VRING_ERR, VU_VERSION | VU_FLAG_NEED_REPLY, sizeof(state), &state,
+	       0);
 	ck_assert_int_eq(fe_channel_serve(&fe, 1000), 1);
 	ck_assert_uint_ne(heard(chan).payload.u64, 0);
 	ck_assert_uint_eq(calls, 2);
@@ -280,7 +252,7 @@ START_TEST(a_waiting_request_serves_the_channel)
 	int chan = open_channel(&calls);
 	uint64_t features;
 
-	say_fds(chan, VU_BACKEND_CONFIG_CHANGE, VU_VERSION, 0, "", 0);
+	say_to(chan, VU_BACKEND_CONFIG_CHANGE, VU_VERSION, 0, "", 0);
 	ck_assert_int_eq(fe_get_features(&fe, &features), -ETIMEDOUT);
 	ck_assert_uint_eq(calls, 1);
 	close_fd(&chan);
@@ -293,7 +265,7 @@ START_TEST(a_malformed_channel_request_closes_the_channel)
 	unsigned calls = 0, fds = open_fds();
 	int chan = open_channel(&calls);
 
-	say_fds(chan, VU_BACKEND_HOST_NOTIFIER, VU_VERSION, 8, "12345678", 2);
+	say_to(chan, VU_BACKEND_HOST_NOTIFIER, VU_VERSION, 8, "12345678", 2);
 	ck_assert_int_eq(fe_channel_serve(&fe, 1000), -EPROTO);
 	ck_assert_uint_eq(calls, 0);
 	ck_assert_int_eq(fe.channel_fd, -1);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/memfd.h>
 
+#include "tests/lib/huge_pool.h"
 #include "tests/unit/support.h"
 #include "vhost/base/util.h"
 #include "vhost/memory/table.h"
@@ -16,34 +17,9 @@
 #define NEEDED     4
 #define UVA        0x7f0000000000ull
 #define SKIPPED    77
-#define NR_PATH    "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
-#define FREE_PATH  "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
 
 static struct mem_table table;
 static struct mem_cache cache;
-
-static long read_number(const char *path)
-{
-	FILE *f = fopen(path, "re");
-	long value = -1;
-
-	if (!f)
-		return -1;
-	if (fscanf(f, "%ld", &value) != 1)
-		value = -1;
-	fclose(f);
-	return value;
-}
-
-static void write_number(const char *path, long value)
-{
-	FILE *f = fopen(path, "we");
-
-	if (!f)
-		return;
-	fprintf(f, "%ld\n", value);
-	fclose(f);
-}
 
 static int huge_memfd(uint64_t bytes)
 {
@@ -117,27 +93,16 @@ int main(void)
 {
 	Suite *suite = suite_create("memory on huge pages");
 	TCase *tc = tcase_create("memory on huge pages");
-	long before = read_number(NR_PATH), missing;
+	long before;
 	int status;
 
-	missing = NEEDED - read_number(FREE_PATH);
-	if (before >= 0 && missing > 0)
-		write_number(NR_PATH, before + missing);
-	if (read_number(FREE_PATH) < NEEDED) {
-		if (before >= 0 && missing > 0)
-			write_number(NR_PATH, before);
-		fprintf(stderr,
-			"skipped: fewer than %d free huge pages of 2 MiB, and no more to be had\n",
-			NEEDED);
+	if (!huge_pool_raise(NEEDED, &before))
 		return SKIPPED;
-	}
-
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, offset_and_size_are_rounded_to_huge_pages, 0, 5);
 	tcase_add_test(tc, beyond_the_end_of_the_file_is_refused);
 	suite_add_tcase(suite, tc);
 	status = run_suite(suite);
-	if (missing > 0)
-		write_number(NR_PATH, before);
+	huge_pool_restore(before);
 	return status;
 }

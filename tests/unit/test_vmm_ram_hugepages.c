@@ -7,46 +7,17 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "tests/lib/huge_pool.h"
 #include "tests/unit/support.h"
 #include "vmm/ram.h"
 
 #define HUGE_BYTES (2ull << 20)
 #define RAM_PAGES  4
 #define SKIPPED    77
-#define POOL       "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 
 static struct ram ram;
 static struct ram_options opt;
 static char error[512];
-
-static long read_pool(const char *name)
-{
-	char path[128];
-	long value = -1;
-	FILE *file;
-
-	snprintf(path, sizeof(path), POOL "%s", name);
-	file = fopen(path, "re");
-	if (!file)
-		return -1;
-	if (fscanf(file, "%ld", &value) != 1)
-		value = -1;
-	fclose(file);
-	return value;
-}
-
-static bool write_pool(const char *path, long value)
-{
-	FILE *file = fopen(path, "we");
-	bool ok = file && fprintf(file, "%ld\n", value) > 0;
-
-	return file && fclose(file) == 0 && ok;
-}
-
-static long available(void)
-{
-	return read_pool("free_hugepages") - read_pool("resv_hugepages");
-}
 
 static void setup(void)
 {
@@ -69,47 +40,48 @@ static void created(void)
 
 START_TEST(they_are_reserved_at_once)
 {
-	long before = available(), free_before = read_pool("free_hugepages");
+	long before = huge_pool_available(),
+	     free_before = huge_pool_read(HUGE_POOL "free_hugepages");
 
 	created();
-	ck_assert_int_eq(available(), before - RAM_PAGES);
-	ck_assert_int_eq(read_pool("free_hugepages"), free_before);
+	ck_assert_int_eq(huge_pool_available(), before - RAM_PAGES);
+	ck_assert_int_eq(huge_pool_read(HUGE_POOL "free_hugepages"), free_before);
 	ck_assert_uint_eq(ram.mem.regions[0].page_bytes, HUGE_BYTES);
 	ram_free(&ram);
-	ck_assert_int_eq(available(), before);
+	ck_assert_int_eq(huge_pool_available(), before);
 }
 END_TEST
 
 START_TEST(prealloc_takes_them)
 {
-	long before = read_pool("free_hugepages");
+	long before = huge_pool_read(HUGE_POOL "free_hugepages");
 
 	opt.prealloc = true;
 	created();
-	ck_assert_int_eq(read_pool("free_hugepages"), before - RAM_PAGES);
+	ck_assert_int_eq(huge_pool_read(HUGE_POOL "free_hugepages"), before - RAM_PAGES);
 }
 END_TEST
 
 /* Of a node only what is taken is sure. */
 START_TEST(with_a_node_they_are_taken_too)
 {
-	long before = read_pool("free_hugepages");
+	long before = huge_pool_read(HUGE_POOL "free_hugepages");
 
 	opt.numa_node = 0;
 	created();
-	ck_assert_int_eq(read_pool("free_hugepages"), before - RAM_PAGES);
+	ck_assert_int_eq(huge_pool_read(HUGE_POOL "free_hugepages"), before - RAM_PAGES);
 }
 END_TEST
 
 /* _i: 0 reserved, 1 populated, 2 of a node. */
 START_TEST(what_to_type_when_there_are_too_few_helps)
 {
-	long total = read_pool("nr_hugepages"), typed = 0;
+	long total = huge_pool_read(HUGE_POOL_PAGES), typed = 0;
 	char path[256] = "", *advice;
 
 	opt.prealloc = _i == 1;
 	opt.numa_node = _i == 2 ? 0 : -1;
-	opt.size = ((uint64_t)available() + 3) * HUGE_BYTES;
+	opt.size = ((uint64_t)huge_pool_available() + 3) * HUGE_BYTES;
 	ck_assert_int_eq(ram_create(&ram, &opt, error, sizeof(error)), -ENOMEM);
 	ck_assert_ptr_nonnull(strstr(error, "hugepages=on"));
 	ck_assert_ptr_null(strchr(error, '\n'));
@@ -117,10 +89,10 @@ START_TEST(what_to_type_when_there_are_too_few_helps)
 	advice = strstr(error, "echo ");
 	ck_assert_msg(advice && sscanf(advice, "echo %ld > %255s", &typed, path) == 2, "%s", error);
 	ck_assert_int_ge(typed, total + 3);
-	if (write_pool(path, typed) && available() >= (long)(opt.size / HUGE_BYTES))
+	if (huge_pool_write(path, typed) && huge_pool_available() >= (long)(opt.size / HUGE_BYTES))
 		created();
 	ram_free(&ram);
-	write_pool(POOL "nr_hugepages", total);
+	huge_pool_write(HUGE_POOL_PAGES, total);
 }
 END_TEST
 
@@ -128,21 +100,11 @@ int main(void)
 {
 	Suite *suite = suite_create("guest RAM on huge pages");
 	TCase *tc = tcase_create("guest RAM on huge pages");
-	long before = read_pool("nr_hugepages"), missing;
+	long before;
 	int status;
 
-	missing = before < 0 ? 0 : RAM_PAGES - available();
-	if (missing > 0)
-		write_pool(POOL "nr_hugepages", before + missing);
-	if (before < 0 || available() < RAM_PAGES) {
-		if (missing > 0)
-			write_pool(POOL "nr_hugepages", before);
-		fprintf(stderr,
-			"skipped: fewer than %d free huge pages of 2 MiB, and no more to be had\n",
-			RAM_PAGES);
+	if (!huge_pool_raise(RAM_PAGES, &before))
 		return SKIPPED;
-	}
-
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, they_are_reserved_at_once);
@@ -151,7 +113,6 @@ int main(void)
 	tcase_add_loop_test(tc, what_to_type_when_there_are_too_few_helps, 0, 3);
 	suite_add_tcase(suite, tc);
 	status = run_suite(suite);
-	if (missing > 0)
-		write_pool(POOL "nr_hugepages", before);
+	huge_pool_restore(before);
 	return status;
 }

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vhost/base/log.h"
 #include "vhost/base/parse.h"
@@ -29,6 +30,29 @@ bool option_on_off(const char *name, const char *text)
 	if (parse_on_off(text, &value) < 0)
 		fatal("%s=%s: must be on or off", name, text);
 	return value;
+}
+
+void option_list_open(struct option_list *list, const char *option, const char *text)
+{
+	*list = (struct option_list){.option = option, .text = strdup(text)};
+	if (!list->text)
+		fatal("out of memory");
+	list->cursor = list->text;
+}
+
+bool option_list_next(struct option_list *list)
+{
+	if (!parse_keyval(&list->cursor, &list->key, &list->value))
+		return false;
+	snprintf(list->name, sizeof(list->name), "%s %s", list->option, list->key);
+	return true;
+}
+
+char *option_list_value(const struct option_list *list)
+{
+	if (!list->value)
+		usage_error("%s needs a value: %s=...", list->name, list->key);
+	return list->value;
 }
 
 void option_answer(const char *text)

@@ -5,7 +5,7 @@ Its root is the host's, read-only over 9p under a tmpfs: programs built on the h
 under their own paths, and what they write is gone with L1. It is booted once and used by many
 tests: one process boots it (`with booted(directory)`), others attach to its directory. Commands
 go through agent.py. Emulation hangs about once in some hundred boots: an L1 from which nothing
-was heard for SILENCE_SECONDS raises Hung, and whoever uses it boots another.
+was heard for SILENCE_SECONDS (more with icount) raises Hung, and whoever uses it boots another.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ import stock_kernel
 BOOT_SECONDS = 120
 BOOTS = 3
 SILENCE_SECONDS = 60  # the agent speaks every 5 s
+ICOUNT_SILENCE_SECONDS = 240  # of L1's clock, which is the slower the more L1 has to do
 NODE_MIB = 1792  # of memory in each of two NUMA nodes
 MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console", "kvm_amd", "tun",
            "veth", "loop")
@@ -47,10 +48,11 @@ class Done:
 
 
 class L1:
-    """A connection to a booted L1; there is one at a time."""
+    """A connection to a booted L1; there is one at a time. icount: as it was booted."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, icount=False):
         self.directory = Path(directory)
+        self.silence = ICOUNT_SILENCE_SECONDS if icount else SILENCE_SECONDS
         self.partial = b""
         self.orders = 0
         self.heard = time.monotonic()
@@ -76,8 +78,8 @@ class L1:
             now = time.monotonic()
             if now >= deadline:
                 return None
-            if now - self.heard >= SILENCE_SECONDS:
-                raise Hung(f"L1 was silent for {SILENCE_SECONDS} s")
+            if now - self.heard >= self.silence:
+                raise Hung(f"L1 was silent for {self.silence} s")
             self.socket.settimeout(min(deadline - now, 1))
             try:
                 data = self.socket.recv(65536)
@@ -96,11 +98,11 @@ class L1:
         self.orders += 1
         number = f"{os.getpid()}.{self.orders}"
         order = {"id": number, "command": command, "timeout": timeout}
-        self.socket.settimeout(SILENCE_SECONDS)
+        self.socket.settimeout(self.silence)
         self.socket.sendall(json.dumps(order).encode() + b"\n")
         output = []
         # The agent keeps the time; it is L1's, which may be slower than ours.
-        while message := self.message(time.monotonic() + timeout + SILENCE_SECONDS):
+        while message := self.message(time.monotonic() + timeout + self.silence):
             if message.get("id") != number:
                 continue
             if "status" in message:
@@ -136,11 +138,11 @@ def command_line(kernel, directory, icount):
     return command + list(ICOUNT if icount else ())
 
 
-def await_agent(qemu, directory):
+def await_agent(qemu, directory, icount):
     """Until the agent speaks; Hung where it does not."""
     deadline = time.monotonic() + BOOT_SECONDS
     while time.monotonic() < deadline and qemu.poll() is None:
-        with contextlib.suppress(OSError), L1(directory) as l1:
+        with contextlib.suppress(OSError), L1(directory, icount) as l1:
             if l1.message(deadline):
                 return
         time.sleep(0.1)
@@ -155,7 +157,7 @@ def boot(directory, icount):
         with open(directory / "qemu.log", "wb") as log:
             qemu = guest.spawn(command, stdout=log, stderr=log)
         try:
-            await_agent(qemu, directory)
+            await_agent(qemu, directory, icount)
             return qemu, hangs
         except BaseException as reason:
             guest.stop(qemu)
