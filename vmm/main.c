@@ -139,7 +139,7 @@ static void drop_privileges(void)
 	if (ret < 0)
 		give_up("sandbox: the broker has none (%s); --no-sandbox runs without it",
 			strerror(-ret));
-	ret = sandbox_drop_privileges(-1);
+	ret = sandbox_drop_privileges(0);
 	if (ret < 0)
 		give_up("sandbox: privileges cannot be dropped: %s", strerror(-ret));
 	vmm.vm.vcpu_filter = &vcpu_syscalls;

@@ -78,7 +78,7 @@ static _Noreturn void keep(int terminal_fd, int pipe_fd)
 		_exit(1);
 	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
 	/* Without a filter it keeps the terminal all the same. */
-	if (sandbox_drop_privileges(-1) == 0)
+	if (sandbox_drop_privileges(0) == 0)
 		sandbox_enter_thread(&terminal_syscalls);
 	while (read(STDOUT_FILENO, &latest, sizeof(latest)) == sizeof(latest)) {
 		saved = latest;

@@ -138,13 +138,14 @@ reserve_huge_pages()
 }
 
 # meson_tests DIR LOG [MESON-TEST-OPTION]... - run tests of a build, count each Check and TAP test.
+# Most of them wait most of the time: more run at a time than there are processors.
 meson_tests()
 {
     local dir=$1 logbase=$2 status=0
 
     reserve_huge_pages 64
-    no_aslr meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$logbase" "${@:3}" ||
-        status=$?
+    no_aslr meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$logbase" \
+        --num-processes $((3 * $(nproc))) "${@:3}" || status=$?
     tests/lib/count-results meson "$dir/meson-logs/$logbase.json" "$dir" >>"$tally"
     return "$status"
 }

@@ -149,7 +149,7 @@ static bool allowed_here(int call)
 static void enter(void)
 {
 	eventfd_prepare();
-	if (sandbox_drop_privileges(-1) < 0 || sandbox_enter(&filter_under_test) < 0)
+	if (sandbox_drop_privileges(0) < 0 || sandbox_enter(&filter_under_test) < 0)
 		_exit(99);
 }
 

@@ -106,7 +106,7 @@ START_TEST(every_thread_is_inside)
 	ck_assert_int_eq(pipe2(go, O_CLOEXEC), 0);
 	pid = fork();
 	if (!pid) {
-		if (sandbox_drop_privileges(-1) < 0 ||
+		if (sandbox_drop_privileges(0) < 0 ||
 		    pthread_create(&thread, NULL, thread_tries, NULL) ||
 		    sandbox_enter(&filter_under_test) < 0 || write(go[1], "x", 1) != 1)
 			_exit(99);

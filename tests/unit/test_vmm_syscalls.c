@@ -81,7 +81,7 @@ static int outcome_of(const struct sandbox_filter *filter, const struct attempt 
 
 	ck_assert_int_ge(pid, 0);
 	if (!pid) {
-		if (sandbox_drop_privileges(-1) < 0 || sandbox_enter_thread(filter) < 0)
+		if (sandbox_drop_privileges(0) < 0 || sandbox_enter_thread(filter) < 0)
 			_exit(99);
 		syscall(try->call, try->arg[0], try->arg[1], try->arg[2], try->arg[3], 0, 0);
 		syscall(SYS_exit_group, 0);
@@ -141,7 +141,7 @@ START_TEST(a_filter_holds_the_thread_that_entered_it_only)
 
 	ck_assert_int_ge(pid, 0);
 	if (!pid) {
-		if (sandbox_drop_privileges(-1) < 0 ||
+		if (sandbox_drop_privileges(0) < 0 ||
 		    pthread_create(&thread, NULL, enter_alone, (void *)&vcpu_syscalls) ||
 		    pthread_join(thread, &ret) || ret)
 			_exit(99);

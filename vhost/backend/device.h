@@ -52,7 +52,8 @@ struct vu_device_ops {
 	/*
 	 * set_features - what was negotiated, a subset of dev->features. All queues are stopped.
 	 * VU_F_LOG_ALL among them means that a migration is under way, and that the front-end logs
-	 * what is written to guest memory; with it alone changed, this comes at any time.
+	 * what is written to guest memory; it alone changes under a driver at work, whose queues
+	 * start again right after this.
 	 */
 	void (*set_features)(struct vu_device *dev, uint64_t features);
 
@@ -97,9 +98,14 @@ struct vu_device {
 	uint64_t features; /* offered: device bits and VIRTIO_F_*, VIRTIO_RING_F_*; the library
 			      adds VU_F_PROTOCOL_FEATURES and VU_F_LOG_ALL */
 	unsigned num_queues; /* rings served, 1..VU_MAX_RINGS */
+	unsigned
+		queue_num; /* what GET_QUEUE_NUM answers; 0: num_queues. Most front-ends of a network
+			       device compare queue pairs with it, some rings: with one pair MQ is
+			       not offered, and nobody asks */
 	unsigned max_ring_size; /* 0: the library's 1024 */
 	uint16_t max_iov; /* most iovecs it pops a chain with; 0: VQ_MAX_INDIRECT */
 	uint32_t config_bytes; /* size of the configuration space; 0: no CONFIG feature */
+	bool uses_in_order; /* it pushes chains in the order it popped them (VIRTIO_F_IN_ORDER) */
 	bool config_at_once; /* set_config comes while queues run, too: they are this thread's */
 
 	/* The library's. */

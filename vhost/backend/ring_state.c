@@ -212,6 +212,7 @@ void vu_ring_update(struct vu_ring *ring)
 		.packed = vu_is_packed(s),
 		.size = ring->size,
 		.features = s->features,
+		.uses_in_order = s->dev->uses_in_order,
 		.mem = &s->mem,
 		.base = ring->base,
 		.max_iov = s->dev->max_iov,

@@ -59,6 +59,11 @@ int affinity_pin_self(int cpu)
 	return -pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
+int affinity_node_of_cpu(int cpu)
+{
+	return several_nodes() ? numa_node_of_cpu(cpu) : -1;
+}
+
 /* Syscalls: move_pages(pid=0) */
 int affinity_node_of_memory(const void *addr)
 {

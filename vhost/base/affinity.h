@@ -19,6 +19,9 @@ int affinity_pick(const cpu_set_t *cpus, unsigned index);
 /* affinity_pin_self - bind the calling thread to @cpu. Return: 0 or -errno. */
 int affinity_pin_self(int cpu);
 
+/* affinity_node_of_cpu - NUMA node of @cpu, or -1 when unknown (or the host has one node only). */
+int affinity_node_of_cpu(int cpu);
+
 /* affinity_node_of_memory - NUMA node of the page at @addr, or -1 when unknown (not populated,
  * or the host has one node only). */
 int affinity_node_of_memory(const void *addr);

@@ -115,19 +115,22 @@ static int catch_forbidden(void)
 	return sigaction(SIGSYS, &action, NULL) < 0 ? -errno : 0;
 }
 
-int sandbox_drop_privileges(int keep)
+int sandbox_drop_privileges(uint64_t keep)
 {
-	bool kept;
+	uint64_t had = 0;
 
 	/* A second heap, which a thread gets when it finds the first one locked, reads
 	 * /proc/sys/vm/overcommit_memory when it shrinks. Nothing on a data path allocates. */
 	mallopt(M_ARENA_MAX, 1);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	kept = keep >= 0 && capng_have_capability(CAPNG_PERMITTED, (unsigned)keep);
+	for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (capng_have_capability(CAPNG_PERMITTED, cap))
+			had |= 1ull << cap;
 	capng_clear(CAPNG_SELECT_ALL);
-	if (kept)
-		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, (unsigned)keep);
+	for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (had & keep & 1ull << cap)
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, cap);
 	/* The bounding set only as far as it may be changed: nothing will be executed. */
 	return capng_apply(CAPNG_SELECT_ALL) < 0 ? -EPERM : 0;
 }

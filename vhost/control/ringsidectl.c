@@ -14,6 +14,7 @@
 
 #include "vhost/base/log.h"
 #include "vhost/base/parse.h"
+#include "vhost/control/pass.h"
 #include "vhost/control/rpc.h"
 #include "vhost/control/show.h"
 #include "vhost/wire/unix.h"
@@ -116,12 +117,33 @@ static _Noreturn void fail_transfer(const struct options *opt)
 	fatal("lost the connection to %s: %s", opt->socket_path, strerror(errno));
 }
 
-static void send_request(const struct options *opt, int sock, const char *text)
+/* send_some - with @fd, unless it is -1. Return: as send(2). */
+static ssize_t send_some(int sock, const char *text, size_t bytes, int fd)
+{
+	struct iovec iov = {.iov_base = (char *)text, .iov_len = bytes};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		mh.msg_control = &control;
+		mh.msg_controllen = sizeof(control);
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
+	}
+	return sendmsg(sock, &mh, MSG_NOSIGNAL);
+}
+
+static void send_request(const struct options *opt, int sock, const char *text, int fd)
 {
 	size_t bytes = strlen(text), sent = 0;
 
 	while (sent < bytes) {
-		ssize_t n = send(sock, text + sent, bytes - sent, MSG_NOSIGNAL);
+		ssize_t n = send_some(sock, text + sent, bytes - sent, sent ? -1 : fd);
 
 		if (n >= 0)
 			sent += (size_t)n;
@@ -166,8 +188,9 @@ static json_t *call(const struct options *opt, json_t *params)
 	json_t *request = json_pack("{s:s, s:i, s:s, s:o}", "jsonrpc", "2.0", "id", 1, "method",
 				    opt->method, "params", params);
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	int sock;
+	struct ctl_pass pass;
 	json_t *response;
+	int sock;
 	char *line;
 	size_t bytes;
 
@@ -176,13 +199,15 @@ static json_t *call(const struct options *opt, json_t *params)
 	if (strlen(text) > RPC_MAX_REQUEST_BYTES)
 		usage_error("the parameters are longer than %u bytes", RPC_MAX_REQUEST_BYTES);
 	sock = connect_to(opt);
-	send_request(opt, sock, text);
-	send_request(opt, sock, "\n");
+	ctl_pass_open(&pass, opt->method, params);
+	send_request(opt, sock, text, pass.fd);
+	send_request(opt, sock, "\n", -1);
 	bytes = receive_line(opt, sock, &line);
 	response = json_loadb(line, bytes, 0, NULL);
 	if (!json_is_object(response))
 		fatal("%s did not answer with JSON-RPC; is it the --control-path of a daemon?",
 		      opt->socket_path);
+	ctl_pass_close(&pass, !json_object_get(response, "error"));
 	free(line);
 	free(text);
 	json_decref(request);

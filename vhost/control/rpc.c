@@ -36,6 +36,7 @@ struct rpc_server {
 	struct loop_timer retry;
 	struct list clients;
 	unsigned num_clients;
+	struct client *answering; /* NULL: no handler is at work */
 };
 
 struct client {
@@ -44,6 +45,7 @@ struct client {
 	int fd;
 	struct loop_watch watch;
 	struct loop_timer stall;
+	int passed_fd; /* for the request that ends next; -1: none */
 	bool finished; /* no more input: its end was seen, or what follows is not worth reading */
 	struct rpc_output out;
 	size_t used;
@@ -57,6 +59,7 @@ static void client_drop(struct client *c)
 	loop_watch_del(server->loop, &c->watch);
 	loop_timer_cancel(server->loop, &c->stall);
 	close_fd(&c->fd);
+	close_fd(&c->passed_fd);
 	rpc_output_free(&c->out);
 	list_del(&c->node);
 	server->num_clients--;
@@ -98,13 +101,37 @@ static int client_flush(struct client *c)
 	return 0;
 }
 
-/* Read once. Return: 0, or -errno when the client is gone. Syscalls: recvfrom */
+/* Keep the last fd of @mh, which has room for one: the kernel closes what is more. */
+static void client_take_fd(struct client *c, struct msghdr *mh)
+{
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(mh);
+
+	if (!cmsg || cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS ||
+	    cmsg->cmsg_len != CMSG_LEN(sizeof(int)))
+		return;
+	close_fd(&c->passed_fd);
+	memcpy(&c->passed_fd, CMSG_DATA(cmsg), sizeof(int));
+}
+
+/* Read once. Return: 0, or -errno when the client is gone. Syscalls: recvmsg */
 static int client_read(struct client *c)
 {
-	ssize_t n = recv(c->fd, c->in + c->used, sizeof(c->in) - c->used, MSG_DONTWAIT);
+	struct iovec iov = {.iov_base = c->in + c->used, .iov_len = sizeof(c->in) - c->used};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr mh = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_LEN(sizeof(int)),
+	};
+	ssize_t n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	client_take_fd(c, &mh);
 	if (n == 0)
 		c->finished = true;
 	c->used += (size_t)n;
@@ -147,8 +174,12 @@ static int client_take_line(struct client *c)
 	}
 	if (bytes == 0)
 		return 0;
-	if (!is_blank(c->in, bytes))
+	if (!is_blank(c->in, bytes)) {
+		c->server->answering = c;
 		rc = rpc_answer(&c->server->table, c->in, bytes, &c->out);
+		c->server->answering = NULL;
+		close_fd(&c->passed_fd);
+	}
 	c->used -= bytes;
 	memmove(c->in, c->in + bytes, c->used);
 	return rc;
@@ -213,6 +244,7 @@ static void client_add(struct rpc_server *server, int sock)
 	memset(c, 0, offsetof(struct client, in));
 	c->server = server;
 	c->fd = sock;
+	c->passed_fd = -1;
 	list_add_tail(&server->clients, &c->node);
 	server->num_clients++;
 	if (loop_watch_add(server->loop, &c->watch, sock, EPOLLIN, client_event))
@@ -294,6 +326,16 @@ int rpc_server_use_broker(struct rpc_server *server, struct broker *broker)
 		return rc; /* what it does not know of is still ours to remove */
 	server->broker = broker;
 	return 0;
+}
+
+int rpc_take_fd(struct rpc_server *server)
+{
+	struct client *c = server ? server->answering : NULL;
+	int fd = c ? c->passed_fd : -1;
+
+	if (c)
+		c->passed_fd = -1;
+	return fd;
 }
 
 void rpc_server_destroy(struct rpc_server *server)

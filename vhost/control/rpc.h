@@ -74,6 +74,14 @@ int rpc_server_create(struct rpc_server **out, struct loop *loop, const char *pa
  * Return: 0 or -errno. */
 int rpc_server_use_broker(struct rpc_server *server, struct broker *broker);
 
+/*
+ * rpc_take_fd - a file or socket that came along with the request being answered (SCM_RIGHTS), which
+ * is how one gets into a sandbox. From a handler, once. A request has at most one; another takes its
+ * place, and what no handler takes is closed behind the request.
+ * Return: the fd, close-on-exec and the caller's, or -1.
+ */
+int rpc_take_fd(struct rpc_server *server);
+
 /* rpc_server_destroy - drop every client, close, remove the socket file if it is still ours and
  * no broker does. Not from a handler. NULL is harmless. */
 void rpc_server_destroy(struct rpc_server *server);

@@ -323,11 +323,23 @@ static void show_object(FILE *out, const json_t *object, int indent)
 	}
 }
 
+/* A text of several lines, such as metrics. */
+static void show_lines(FILE *out, const char *text)
+{
+	char *copy = must(strdup(text)), *rest = copy, *line;
+
+	while ((line = strsep(&rest, "\n")) && (*line || rest))
+		fprintf(out, "%s\n", make_printable(line));
+	free(copy);
+}
+
 void show_value(FILE *out, const json_t *value)
 {
 	char *text;
 
-	if (is_list_of_objects(value)) {
+	if (json_is_string(value) && strchr(json_string_value(value), '\n')) {
+		show_lines(out, json_string_value(value));
+	} else if (is_list_of_objects(value)) {
 		show_list(out, value, 0);
 	} else if (json_object_size(value) > 0) {
 		show_object(out, value, 0);

@@ -70,6 +70,41 @@ void daemon_give_up(struct daemon *d, const char *fmt, ...)
 	fatal("%s", line);
 }
 
+/* --- a device that serves, until it is closed --- */
+
+static void device_closed(struct vu_device *dev)
+{
+	struct daemon *d = dev->owner;
+
+	if (--d->num_open == 0)
+		loop_quit(d->loop);
+}
+
+static void close_device(struct vu_device *dev)
+{
+	if (!dev->closing)
+		vu_device_close(dev, device_closed);
+}
+
+/* A connection handed over with --fd is over: nothing else can come. */
+static void on_exhausted(struct endpoint *ep)
+{
+	struct vu_device *dev = container_of(ep, struct vu_device, endpoint);
+	struct daemon *d = dev->owner;
+
+	if (d->on_exhausted)
+		d->on_exhausted(d, dev);
+	else
+		close_device(dev);
+}
+
+static void serve(struct daemon *d, struct vu_device *dev)
+{
+	d->num_open++;
+	dev->endpoint.on_exhausted = on_exhausted;
+	vu_device_start(dev);
+}
+
 /* --- sockets --- */
 
 static const char *fd_advice(int err)
@@ -87,30 +122,66 @@ static const char *fd_advice(int err)
 
 static int open_endpoint(struct daemon *d, struct endpoint *ep, const struct daemon_socket *socket)
 {
-	if (!socket->path)
+	if (socket->fd >= 0)
 		return endpoint_fd(ep, d->loop, socket->fd);
 	if (socket->client)
 		return endpoint_connect(ep, d->loop, socket->path);
 	return endpoint_listen(ep, d->loop, socket->path, 0600);
 }
 
-void daemon_listen(struct daemon *d, struct vu_device *dev, const struct daemon_socket *socket)
+/* add_device - Return: 0 or -ENOMEM. */
+static int add_device(struct daemon *d, struct vu_device *dev)
 {
 	struct vu_device **devices;
-	int ret;
 
 	devices = reallocarray(d->devices, d->num_devices + 1, sizeof(struct vu_device *));
 	if (!devices)
-		daemon_give_up(d, "out of memory");
+		return -ENOMEM;
 	d->devices = devices;
 	d->devices[d->num_devices++] = dev;
 	dev->owner = d;
+	return 0;
+}
+
+int daemon_open(struct daemon *d, struct vu_device *dev, const struct daemon_socket *socket,
+		char *error, size_t error_bytes)
+{
+	int ret = add_device(d, dev);
+
+	if (ret < 0) {
+		snprintf(error, error_bytes, "out of memory");
+		return ret;
+	}
 	ret = open_endpoint(d, &dev->endpoint, socket);
-	if (ret >= 0)
-		return;
-	if (socket->path)
-		daemon_give_up(d, "%.300s: %s", socket->path, unix_listen_advice(-ret));
-	daemon_give_up(d, "fd %d: %s", socket->fd, fd_advice(-ret));
+	if (ret >= 0) {
+		if (d->running)
+			serve(d, dev);
+		return 0;
+	}
+	daemon_forget(d, dev);
+	if (socket->fd >= 0)
+		snprintf(error, error_bytes, "fd %d: %s", socket->fd, fd_advice(-ret));
+	else
+		snprintf(error, error_bytes, "%.300s: %s", socket->path, unix_listen_advice(-ret));
+	return ret;
+}
+
+void daemon_forget(struct daemon *d, const struct vu_device *dev)
+{
+	unsigned i = 0;
+
+	while (i < d->num_devices && d->devices[i] != dev)
+		i++;
+	if (i < d->num_devices)
+		d->devices[i] = d->devices[--d->num_devices];
+}
+
+void daemon_listen(struct daemon *d, struct vu_device *dev, const struct daemon_socket *socket)
+{
+	char error[512];
+
+	if (daemon_open(d, dev, socket, error, sizeof(error)) < 0)
+		daemon_give_up(d, "%s", error);
 }
 
 void daemon_control(struct daemon *d, const struct rpc_method *methods, size_t num, void *ctx)
@@ -151,9 +222,20 @@ void daemon_drop_privileges(struct daemon *d)
 		daemon_give_up(d,
 			       "sandbox: the broker has none (%s); --no-sandbox serves without it",
 			       strerror(-ret));
-	ret = sandbox_drop_privileges(-1);
+	ret = sandbox_drop_privileges(d->keep_capabilities);
 	if (ret < 0)
 		daemon_give_up(d, "sandbox: privileges cannot be dropped: %s", strerror(-ret));
+}
+
+void daemon_drop_in_threads(struct daemon *d)
+{
+	int ret;
+
+	if (!d->opt->sandbox)
+		return;
+	ret = sandbox_drop_in_threads();
+	if (ret < 0)
+		daemon_give_up(d, "sandbox: a thread keeps its privileges (%s)", strerror(-ret));
 }
 
 void daemon_drop_system_calls(struct daemon *d, const struct sandbox_filter *filter)
@@ -173,20 +255,6 @@ void daemon_drop_system_calls(struct daemon *d, const struct sandbox_filter *fil
 
 /* --- the end --- */
 
-static void device_closed(struct vu_device *dev)
-{
-	struct daemon *d = dev->owner;
-
-	if (--d->num_open == 0)
-		loop_quit(d->loop);
-}
-
-static void close_device(struct vu_device *dev)
-{
-	if (!dev->closing)
-		vu_device_close(dev, device_closed);
-}
-
 /* Syscalls: read */
 static void on_signal(struct loop_watch *watch, uint32_t events)
 {
@@ -199,6 +267,10 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
 		return;
 	log_info(d->program, "ends on signal %u: requests under way are finished first",
 		 info.ssi_signo);
+	if (d->on_end) {
+		d->on_end(d);
+		return;
+	}
 	for (i = 0; i < d->num_devices; i++)
 		close_device(d->devices[i]);
 }
@@ -221,21 +293,13 @@ void daemon_watch_signals(struct daemon *d)
 
 /* --- service --- */
 
-/* A connection handed over with --fd is over: nothing else can come. */
-static void on_exhausted(struct endpoint *ep)
-{
-	close_device(container_of(ep, struct vu_device, endpoint));
-}
-
 int daemon_run(struct daemon *d)
 {
 	unsigned i;
 
-	d->num_open = d->num_devices;
-	for (i = 0; i < d->num_devices; i++) {
-		d->devices[i]->endpoint.on_exhausted = on_exhausted;
-		vu_device_start(d->devices[i]);
-	}
+	d->running = true;
+	for (i = 0; i < d->num_devices; i++)
+		serve(d, d->devices[i]);
 	return loop_run(d->loop) < 0 ? 1 : 0;
 }
 

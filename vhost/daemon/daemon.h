@@ -33,7 +33,16 @@ struct daemon {
 	const char *program; /* "ringside-blk" */
 	const struct daemon_options *opt;
 	struct loop *loop;
+	uint64_t keep_capabilities; /* 1 << CAP_...: the control thread's in the sandbox, else none */
+	/*
+	 * Of a program whose devices come and go at run time, which closes them itself; set after
+	 * daemon_begin(). NULL: a signal closes all devices, and the last one ends the program.
+	 */
+	void (*on_end)(struct daemon *d); /* close everything, then loop_quit() */
+	void (*on_exhausted)(struct daemon *d,
+			     struct vu_device *dev); /* no other front-end comes */
 	/* Private: */
+	bool running;
 	struct broker *broker; /* NULL: no sandbox */
 	struct rpc_server *rpc;
 	struct vu_device **devices;
@@ -53,12 +62,26 @@ void daemon_watch_signals(struct daemon *d);
 /* daemon_listen - open the endpoint of @dev at @socket. All devices, then the control socket. */
 void daemon_listen(struct daemon *d, struct vu_device *dev, const struct daemon_socket *socket);
 
+/*
+ * daemon_open - the same, where a failure does not end the program: at run time, when @dev begins to
+ * serve at once. In a sandbox @socket has an fd then; a path beside it is but a name.
+ * Return: 0, or -errno with a line in @error.
+ */
+int daemon_open(struct daemon *d, struct vu_device *dev, const struct daemon_socket *socket,
+		char *error, size_t error_bytes);
+
+/* daemon_forget - @dev is closed by its owner; nothing is done to it. */
+void daemon_forget(struct daemon *d, const struct vu_device *dev);
+
 /* daemon_control - answer @methods at --control-path, if there is one. @methods and @ctx must
  * outlive d. */
 void daemon_control(struct daemon *d, const struct rpc_method *methods, size_t num, void *ctx);
 
-/* daemon_drop_privileges - before any thread starts. */
+/* daemon_drop_privileges - but keep_capabilities; before any thread starts. */
 void daemon_drop_privileges(struct daemon *d);
+
+/* daemon_drop_in_threads - those that a library has started nevertheless lose all of theirs. */
+void daemon_drop_in_threads(struct daemon *d);
 
 /* daemon_drop_system_calls - everything is open, and every thread is there. */
 void daemon_drop_system_calls(struct daemon *d, const struct sandbox_filter *filter);

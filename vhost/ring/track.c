@@ -316,7 +316,7 @@ static int attach_inflight(struct virtqueue *vq, struct vq_track *track,
 
 int track_attach(struct virtqueue *vq, const struct vq_setup *setup, int base_rc)
 {
-	bool in_order = setup->features & (1ull << VIRTIO_F_IN_ORDER);
+	bool in_order = setup->features & (1ull << VIRTIO_F_IN_ORDER) && !setup->uses_in_order;
 	struct vq_track *track;
 	int rc = 0;
 

@@ -131,6 +131,7 @@ int vq_attach(struct virtqueue *vq, const struct vq_setup *setup)
 	vq->recovered = false;
 	rc = vq->packed ? set_packed_base(vq, setup->base) : set_split_base(vq, setup->base);
 	rc = track_attach(vq, setup, rc);
+	vq->in_order = setup->features & (1ull << VIRTIO_F_IN_ORDER) && !vq->track;
 	if (rc)
 		vq_detach(vq);
 	return rc;

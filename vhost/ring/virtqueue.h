@@ -88,6 +88,8 @@ struct vq_setup {
 	void *avail; /* available ring, or packed: driver event area */
 	void *used; /* used ring, or packed: device event area */
 	uint64_t features;
+	bool uses_in_order; /* the device pushes chains in the order it popped them: VIRTIO_F_IN_ORDER
+			       needs nothing kept track of */
 	const struct mem_table *mem;
 	uint32_t base; /* as SET_VRING_BASE has it; see vq_base */
 	int kick_fd; /* eventfd, or -1: poll */
@@ -129,6 +131,7 @@ struct virtqueue {
 	bool packed;
 	bool event_idx;
 	bool indirect;
+	bool in_order; /* negotiated, and the device sees to it; nothing is kept track of */
 	struct vq_track *track; /* NULL: nothing is kept track of */
 	int call_fd;
 	int kick_fd;
@@ -328,5 +331,7 @@ static inline bool vq_kicks_on(struct virtqueue *vq)
 		track_event(vq);
 	return (waiting || unlikely(vq->num_resubmit)) && !vq->broken;
 }
+
+#include "vhost/ring/burst.h"
 
 #endif

@@ -99,7 +99,7 @@ static int seal(struct office *office)
 
 	if (office->sealed)
 		return -EPERM;
-	ret = sandbox_drop_privileges(CAP_DAC_OVERRIDE);
+	ret = sandbox_drop_privileges(1ull << CAP_DAC_OVERRIDE);
 	if (ret == 0)
 		ret = sandbox_enter(&broker_syscalls);
 	office->sealed = true;

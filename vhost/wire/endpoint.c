@@ -63,6 +63,7 @@ static int int_option(int fd, int option, int *value)
 	return getsockopt(fd, SOL_SOCKET, option, value, &len) < 0 ? -errno : 0;
 }
 
+/* A socket may come into a sandbox: Syscalls (net): getsockopt, fcntl(cmd=F_GETFL|F_SETFL|F_SETFD) */
 int endpoint_fd(struct endpoint *ep, struct loop *loop, int fd)
 {
 	int domain, type, listening, ret, flags;
