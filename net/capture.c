@@ -5,8 +5,8 @@
  *
  * rte_pcapng is not used: it describes DPDK's devices only, and a guest is none; it opens a socket
  * for the name of each, which the sandbox forbids; what it makes of the time is a static variable
- * that lcores would race for; and it would copy mbufs into mbufs, from which what a frame borrows is
- * missing.
+ * that lcores would race for; and it would copy mbufs into mbufs, from which what a frame borrows
+ * is missing.
  */
 #include "net/capture.h"
 
@@ -129,8 +129,8 @@ void net_capture_frames(struct net_port *port, unsigned lcore, struct rte_mbuf *
 
 /* --- the file --- */
 
-/* oldest - the block of all rings, read up to @tails, that was laid first. Return: its ring, or NULL:
- * there is none. */
+/* oldest - the block of all rings, read up to @tails, that was laid first. Return: its ring, or
+ * NULL: there is none. */
 static struct capture_ring *oldest(struct net_capture *c, uint64_t *tails,
 				   struct pcapng_packet **block, uint64_t **tail)
 {

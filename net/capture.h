@@ -18,8 +18,8 @@ struct net_capture;
  * each frame (0: all). Return: 0, -EBUSY (one runs), -errno. Control thread. */
 int net_capture_start(struct net_port *port, struct loop *loop, int fd, uint32_t snap_bytes);
 
-/* net_capture_stop - write what is queued, close. Return: 0, -ENOENT (none runs), -errno of the last
- * write. */
+/* net_capture_stop - write what is queued, close. Return: 0, -ENOENT (none runs), -errno of the
+ * last write. */
 int net_capture_stop(struct net_port *port);
 
 struct net_capture_counts {

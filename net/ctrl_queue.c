@@ -27,7 +27,7 @@ void net_ctrl_reset(struct net_guest *guest, uint64_t features)
 	struct net_guest_config config;
 
 	net_guest_default_config(guest, features, &config);
-	guest->state_loaded = guest->announce = false;
+	guest->state_loaded = guest->state_unbound = guest->announce = false;
 	replace(guest, &config);
 }
 
@@ -35,10 +35,11 @@ void net_ctrl_features(struct net_guest *guest, uint64_t features)
 {
 	struct net_guest_config config = *guest->config;
 
-	if (!guest->state_loaded) {
+	if (!guest->state_unbound) {
 		net_ctrl_reset(guest, features);
 		return;
 	}
+	guest->state_unbound = false;
 	config.takes &= features;
 	replace(guest, &config);
 }
@@ -144,22 +145,24 @@ static void begin(struct net_guest *guest)
 }
 
 /* adopt - a driver in the middle of its life told the process before what this one does not know.
- * Nothing is filtered; it is given nothing that it may have forbidden. */
+ * Nothing is filtered; it is given nothing that it may have forbidden, in the pairs it has filled. */
 static void adopt(struct net_guest *guest)
 {
 	struct net_guest_config config;
 
 	net_guest_default_config(guest, guest->features, &config);
 	config.unknown = true;
+	config.num_pairs = (uint16_t)max_of(__builtin_ctz(~guest->rx_filled), 1);
 	if (guest->features & BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS))
 		config.takes = 0;
 	replace(guest, &config);
-	log_info(guest->port.name,
-		 "its driver set filters and offloads before this daemon came: nothing is "
-		 "filtered, and it is sent frames without offloads");
+	if (log_limited(&guest->log_limit, guest->port.name))
+		log_info(guest->port.name,
+			 "its driver set filters and offloads before this daemon came: nothing is "
+			 "filtered, and it is sent frames without offloads");
 }
 
-/* announce - who came from elsewhere is not where switches think. */
+/* ask_to_announce - who came from elsewhere is not where switches think. */
 static void ask_to_announce(struct net_guest *guest)
 {
 	if (!(guest->features & BIT(VIRTIO_NET_F_GUEST_ANNOUNCE)))

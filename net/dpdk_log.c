@@ -25,8 +25,8 @@ static struct {
 	struct log_limit limit;
 } dpdk_log;
 
-/* says_nothing - complaints of what is as it shall be: no signals for net_tap (eal.c), no flow rules,
- * no second process. */
+/* says_nothing - complaints of what is as it shall be: no signals for net_tap (eal.c), no flow
+ * rules, no second process. */
 static bool says_nothing(const char *line)
 {
 	static const char *const words[] = {

@@ -35,8 +35,8 @@
 	(2 * RTE_CACHE_LINE_SIZE + sizeof(struct rte_mbuf) + RTE_PKTMBUF_HEADROOM + \
 	 RTE_ALIGN_CEIL(sizeof(struct net_frame_meta), RTE_CACHE_LINE_SIZE) + NET_MBUF_BYTES)
 
-/* mbufs in the hands of the queues of one lcore at a device: what it has been given to fill and what
- * it has not sent yet. */
+/* mbufs in the hands of the queues of one lcore at a device: what it has been given to fill and
+ * what it has not sent yet. */
 #define HOST_QUEUE_MBUFS (2 * NET_HOST_RING)
 /* A burst of the largest frames. */
 #define BURST_MBUFS (NET_BURST * (NET_MAX_FRAME_BYTES / NET_MBUF_BYTES + 2))
@@ -186,8 +186,8 @@ static unsigned node_of(unsigned lcore_id)
 	return node < RTE_MAX_NUMA_NODES ? node : 0;
 }
 
-/* make_pool - on the lcore that uses it: without huge pages DPDK has one heap, whose pages are there
- * from where they are touched first. */
+/* make_pool - on the lcore that uses it: without huge pages DPDK has one heap, whose pages are
+ * there from where they are touched first. */
 static int make_pool(void *arg)
 {
 	const struct net_options *opt = arg;
@@ -240,8 +240,8 @@ static void ignore_realtime_signals(void)
 }
 
 /*
- * block_signals - for the threads that DPDK starts: what ends the program is for the control thread.
- * They keep what a fault raises (memory/fault.h) and what the sandbox uses.
+ * block_signals - for the threads that DPDK starts: what ends the program is for the control
+ * thread. They keep what a fault raises (memory/fault.h) and what the sandbox uses.
  */
 static void block_signals(sigset_t *before)
 {
@@ -322,7 +322,7 @@ void net_eal_start(const struct net_options *opt)
 
 void net_eal_end(void)
 {
-	/* rte_eal_cleanup() would open files, and what it gives back is the process's own memory. */
+	/* rte_eal_cleanup() would open files; what it gives back is the process's own memory. */
 	for (int i = 0; i < eal.num_args; i++)
 		free(eal.args[i]);
 }

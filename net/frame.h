@@ -44,11 +44,11 @@ struct net_offload {
 
 /* In the private area of every mbuf of ours. */
 struct net_frame_meta {
-	struct net_offload offload; /* this and the next two: zeroed in one store */
-	uint16_t hash_type; /* VIRTIO_NET_HASH_REPORT_*; NONE: not computed yet */
+	struct net_offload offload; /* this and the next: zeroed in one store */
 	uint32_t rest_bytes; /* in the iovecs; 0: nothing is borrowed. Not in pkt_len or data_len */
 	const struct iovec *rest; /* of a segment (offload.h): they lie in its headroom */
 	uint16_t num_rest; /* of them, where rest_bytes is not 0 */
+	uint16_t hash_type; /* VIRTIO_NET_HASH_REPORT_*; NONE: not computed yet */
 	uint32_t hash; /* of the flow, as hash_type says (rss.h) */
 	uint16_t from, to; /* ids of ports; to: where another lcore is to put it */
 	uint32_t to_generation; /* of that port (port.h) */
@@ -84,7 +84,10 @@ static inline uint32_t net_frame_bytes(struct rte_mbuf *frame)
 /* net_frame_reset - an mbuf fresh from its pool: nothing borrowed, nothing to be done. */
 static inline void net_frame_reset(struct rte_mbuf *frame)
 {
-	memset(net_meta(frame), 0, NET_META_RESET_BYTES);
+	struct net_frame_meta *meta = net_meta(frame);
+
+	memset(meta, 0, NET_META_RESET_BYTES);
+	meta->hash_type = 0;
 }
 
 /*

@@ -119,7 +119,6 @@ void net_guest_set_link(struct net_guest *guest, bool up)
 static void set_features(struct vu_device *dev, uint64_t features)
 {
 	struct net_guest *guest = guest_of(dev);
-
 	uint64_t changed = guest->features ^ features;
 
 	guest->features = features;
@@ -143,6 +142,7 @@ static void disconnected(struct vu_device *dev)
 	guest->mtu = 0;
 	guest->features_told = false;
 	guest->ctrl_place.known = false;
+	guest->rx_filled = 0;
 	net_ctrl_reset(guest, 0);
 	loop_timer_cancel(guest->loop, &guest->idle);
 	net_port_set_ready(&guest->port, false, "no front-end");
@@ -275,6 +275,16 @@ static void count_queue(struct net_guest *guest, int change)
 	}
 }
 
+/* note_filled - a driver at work has given buffers to the pairs that it uses. */
+static void note_filled(struct net_guest *guest, struct virtqueue *vq)
+{
+	uint32_t bit = 1u << vq->index / 2;
+
+	guest->rx_filled &= ~bit;
+	if (vq->next_avail || vq_waiting(vq, 1))
+		guest->rx_filled |= bit;
+}
+
 static void queue_start(struct vu_device *dev, struct virtqueue *vq)
 {
 	struct net_guest *guest = guest_of(dev);
@@ -291,6 +301,8 @@ static void queue_start(struct vu_device *dev, struct virtqueue *vq)
 		return;
 	}
 	count = vq->index & 1 ? &guest->from[pair] : &guest->to[pair];
+	if (!(vq->index & 1))
+		note_filled(guest, vq);
 	if (net_guest_queue_start(&net_lcores[net_guest_lcore_of(guest, pair)], guest, vq, count,
 				  guest->features) < 0) {
 		log_error(vq->name, "out of memory: this queue is not served");
@@ -363,7 +375,7 @@ int net_guest_create(struct net_guest **out, struct loop *loop, uint16_t id, uin
 	guest->dev.ops = &guest_ops;
 	guest->dev.features = offered_features(opt);
 	guest->dev.num_queues = 2 * opt->queues + 1;
-	guest->dev.queue_num = opt->queues;
+	guest->dev.pairs = opt->queues;
 	guest->dev.max_ring_size = opt->queue_size;
 	guest->dev.config_bytes = sizeof(struct virtio_net_config);
 	guest->dev.max_iov = NET_CHAIN_IOVS;

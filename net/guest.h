@@ -57,7 +57,10 @@ struct net_guest {
 	struct net_ctrl_answer answer; /* to the command that the lcores have not seen yet */
 	struct net_ctrl_place ctrl_place; /* where the control queue was when it stopped */
 	bool features_told; /* since then */
+	uint32_t
+		rx_filled; /* pairs, as bits, whose receive queue a driver had filled when it started */
 	bool state_loaded; /* for a driver that has not come yet */
+	bool state_unbound; /* and the features it negotiated have not been told either */
 	bool announce; /* the driver is asked to (VIRTIO_NET_S_ANNOUNCE) */
 	struct loop_timer idle; /* no queue runs, if only for a moment */
 	void (*closed)(struct net_guest *guest);

@@ -48,9 +48,9 @@ struct wire {
 	uint8_t rss_key[NET_RSS_MAX_KEY];
 	uint8_t mac[6];
 	uint8_t unicast[NET_MAX_MACS][6], multicast[NET_MAX_MACS][6];
-	uint8_t reserved[4]; /* 0 */
+	uint8_t reserved[8]; /* 0 */
 };
-static_assert(sizeof(struct wire) % 8 == 0, "no padding at its end");
+static_assert(sizeof(struct wire) == offsetof(struct wire, reserved) + 8, "no padding at its end");
 
 static uint32_t flags_of(const struct net_guest_config *c)
 {
@@ -118,8 +118,10 @@ static bool load_rss(const struct net_guest *guest, const struct wire *wire, str
 	return true;
 }
 
-static void load_flags(uint32_t flags, struct net_guest_config *c)
+static void load_filters(const struct wire *wire, struct net_guest_config *c)
 {
+	uint32_t flags = le32toh(wire->flags);
+
 	c->unknown = flags & UNKNOWN;
 	c->filters = flags & FILTERS && !c->unknown;
 	c->promiscuous = flags & PROMISCUOUS;
@@ -129,6 +131,33 @@ static void load_flags(uint32_t flags, struct net_guest_config *c)
 	c->no_unicast = flags & NO_UNICAST;
 	c->no_broadcast = flags & NO_BROADCAST;
 	c->filter_vlans = flags & FILTER_VLANS;
+	for (unsigned i = 0; i < ARRAY_SIZE(wire->vlans); i++)
+		c->vlans[i] = le64toh(wire->vlans[i]);
+	c->num_unicast = le16toh(wire->num_unicast);
+	c->num_multicast = le16toh(wire->num_multicast);
+	memcpy(&c->mac, wire->mac, sizeof(c->mac));
+	memcpy(c->unicast, wire->unicast, sizeof(wire->unicast));
+	memcpy(c->multicast, wire->multicast, sizeof(wire->multicast));
+}
+
+/* is_state - of this version? */
+static bool is_state(const struct wire *wire)
+{
+	static const uint8_t none[sizeof(wire->reserved)];
+
+	return !memcmp(wire->magic, magic, sizeof(magic)) &&
+	       le32toh(wire->version) == STATE_VERSION && le32toh(wire->bytes) == sizeof(*wire) &&
+	       !(le32toh(wire->flags) & ~(uint32_t)ALL_FLAGS) &&
+	       !memcmp(wire->reserved, none, sizeof(none));
+}
+
+/* could_be - what a driver of this device could have set? */
+static bool could_be(const struct net_guest *guest, const struct net_guest_config *c)
+{
+	if (!rte_is_zero_ether_addr(&c->mac) && !rte_is_valid_assigned_ether_addr(&c->mac))
+		return false;
+	return !(c->takes & ~NET_TAKES) && c->num_pairs && c->num_pairs <= guest->opt->queues &&
+	       c->num_unicast <= NET_MAX_MACS + 1 && c->num_multicast <= NET_MAX_MACS + 1;
 }
 
 int net_guest_load_state(struct vu_device *dev, const uint8_t *data, size_t size)
@@ -136,39 +165,26 @@ int net_guest_load_state(struct vu_device *dev, const uint8_t *data, size_t size
 	struct net_guest *guest = container_of(dev, struct net_guest, dev);
 	struct net_guest_config c = {.filters = false};
 	struct wire wire;
-	uint32_t flags;
 	int ret;
 
 	if (size != sizeof(wire))
 		return -EBADMSG;
 	memcpy(&wire, data, sizeof(wire));
-	flags = le32toh(wire.flags);
-	if (memcmp(wire.magic, magic, sizeof(magic)) || le32toh(wire.version) != STATE_VERSION ||
-	    le32toh(wire.bytes) != sizeof(wire) || flags & ~(uint32_t)ALL_FLAGS ||
-	    !load_rss(guest, &wire, &c.rss))
+	if (!is_state(&wire) || !load_rss(guest, &wire, &c.rss))
 		return -EBADMSG;
-	load_flags(flags, &c);
+	load_filters(&wire, &c);
 	c.takes = le64toh(wire.takes);
 	c.num_pairs = le16toh(wire.num_pairs);
-	c.num_unicast = le16toh(wire.num_unicast);
-	c.num_multicast = le16toh(wire.num_multicast);
-	if (c.takes & ~NET_TAKES || !c.num_pairs || c.num_pairs > guest->opt->queues ||
-	    c.num_unicast > NET_MAX_MACS + 1 || c.num_multicast > NET_MAX_MACS + 1)
-		return -EBADMSG;
-	/* Where features are not negotiated yet, they bound it then (net_ctrl_features()). */
-	if (guest->features)
-		c.takes &= guest->features;
 	c.rx_coalesce = (struct net_coalesce){le32toh(wire.rx_frames), le32toh(wire.rx_us)};
 	c.tx_coalesce = (struct net_coalesce){le32toh(wire.tx_frames), le32toh(wire.tx_us)};
-	for (unsigned i = 0; i < ARRAY_SIZE(wire.vlans); i++)
-		c.vlans[i] = le64toh(wire.vlans[i]);
-	memcpy(&c.mac, wire.mac, sizeof(c.mac));
-	memcpy(c.unicast, wire.unicast, sizeof(wire.unicast));
-	memcpy(c.multicast, wire.multicast, sizeof(wire.multicast));
-	if (!rte_is_zero_ether_addr(&c.mac) && !rte_is_valid_assigned_ether_addr(&c.mac))
+	if (!could_be(guest, &c))
 		return -EBADMSG;
+	if (guest->features)
+		c.takes &= guest->features;
 	ret = net_guest_set_config(guest, &c);
-	if (ret == 0)
-		guest->state_loaded = true;
-	return ret;
+	if (ret < 0)
+		return ret;
+	guest->state_loaded = true;
+	guest->state_unbound = !guest->features; /* net_ctrl_features() */
+	return 0;
 }

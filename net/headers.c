@@ -17,7 +17,7 @@
 #define TCP_BYTES     20
 #define UDP_BYTES     8
 #define OPTION_BYTES  8 /* of an extension header, the least */
-#define MAX_EXTENSION 8 /* headers; a chain that is longer is not followed */
+#define MAX_EXTENSION 8 /* headers; a longer chain is not followed: offsets fit 16 bits */
 
 #define TYPE_VLAN 0x8100
 #define TYPE_QINQ 0x88a8
@@ -162,7 +162,6 @@ bool net_headers_parse(struct net_headers *h, const uint8_t *data, uint32_t byte
 	*h = (struct net_headers){0};
 	if (bytes < ETHER_BYTES || frame_bytes < bytes)
 		return false;
-	bytes = min_of(bytes, (uint32_t)UINT16_MAX); /* all offsets are of this size */
 	h->l3 = ETHER_BYTES;
 	h->ether_type = be16_at(data + h->l3 - 2);
 	for (unsigned i = 0; i < MAX_TAGS && bytes - h->l3 >= TAG_BYTES; i++) {

@@ -13,9 +13,10 @@
 const struct net_host_driver *net_host_driver_of(const char *name);
 
 /*
- * net_host_device_string - @dpdk as DPDK wants it, "tap,iface=x" as "net_tap0,iface=x" with a number
- * that is free, and af_packet with rings and queues that fit @mtu and @num_lcores unless it names its
- * own. @name becomes the device's name alone. Return: 0 or -EINVAL with a line in @error.
+ * net_host_device_string - @dpdk as DPDK wants it, "tap,iface=x" as "net_tap0,iface=x" with a
+ * number that is free, and af_packet with rings and queues that fit @mtu and @num_lcores unless
+ * it names its own. @name becomes the device's name alone. Return: 0 or -EINVAL with a line in
+ * @error.
  */
 int net_host_device_string(const char *dpdk, uint16_t mtu, unsigned num_lcores, char *device,
 			   size_t device_bytes, char *name, size_t name_bytes, char *error,

@@ -61,7 +61,8 @@ static inline void note_look(struct net_lcore *lcore, struct net_host_queue *que
 	queue->next_look = lcore->now + clock_ns_to_ticks(queue->look_after_ns);
 }
 
-/* take_over - what the device found out of @frame is now in its meta. Return: false: none of ours. */
+/* take_over - what the device found out of @frame is now in its meta. Return: false: none of
+ * ours. */
 static inline bool take_over(struct rte_mbuf *frame, uint16_t from)
 {
 	struct net_frame_meta *meta = net_meta(frame);

@@ -24,8 +24,8 @@ int net_host_fail(struct net_host_opening *o, int err, const char *fmt, ...) pri
  * @doing. Return: @ret, as -errno. */
 int net_host_fail_dpdk(struct net_host_opening *o, int ret, const char *doing);
 
-/* net_host_set_up - choose queues, offloads, MTU; configure and start the device. Frames are received
- * into @pool where they fit. Return: 0, or -errno with the line. */
+/* net_host_set_up - choose queues, offloads, MTU; configure and start the device. Frames are
+ * received into @pool where they fit. Return: 0, or -errno with the line. */
 int net_host_set_up(struct net_host_opening *o, struct rte_mempool *pool);
 
 #endif

@@ -24,9 +24,14 @@
 #include "vhost/base/eventfd.h"
 #include "vhost/wire/loop.h"
 
-#define MIN_SLEEP_US 16
-#define MAX_SLEEP_US 1000 /* beside a port that has to be looked at */
-#define MAX_EVENTS   32
+/* Beside a port that has to be looked at: doubling steps, up to a millisecond, or more where waking up
+ * is so dear that it would take more than a hundredth of the CPU. */
+#define MIN_SLEEP_US     16
+#define MAX_SLEEP_US     1000
+#define DEAREST_SLEEP_US 4000
+#define COST_SLEEPS      32 /* after so many in a row it is looked what they cost */
+
+#define MAX_EVENTS 32
 
 struct net_lcore net_lcores[NET_MAX_LCORES];
 unsigned net_num_lcores;
@@ -180,6 +185,32 @@ static void handle_event(struct net_lcore *lcore, uint64_t data)
 	}
 }
 
+/* cpu_ns - that this thread has used.
+ * Syscalls: clock_gettime */
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* weigh_sleeps - another one is over, and nothing came: how long shall they be, at most? */
+static void weigh_sleeps(struct net_lcore *lcore)
+{
+	uint64_t now, cost_us, longest_us;
+
+	if (lcore->num_sleeps++ % COST_SLEEPS)
+		return;
+	now = cpu_ns();
+	cost_us = (now - lcore->slept_cpu_ns) / COST_SLEEPS / 1000;
+	lcore->slept_cpu_ns = now;
+	if (lcore->num_sleeps == 1) /* there was work in between */
+		return;
+	longest_us = max_of(cost_us * 120, (uint64_t)MAX_SLEEP_US);
+	lcore->max_sleep_us = (unsigned)min_of(longest_us, (uint64_t)DEAREST_SLEEP_US);
+}
+
 /* wait - until something happens; a port that has no interrupt is looked at in doubling steps.
  * Syscalls: epoll_pwait2 */
 static void wait(struct net_lcore *lcore)
@@ -193,10 +224,13 @@ static void wait(struct net_lcore *lcore)
 	__atomic_store_n(&lcore->asleep, false, __ATOMIC_RELAXED);
 	for (i = 0; i < n; i++)
 		handle_event(lcore, events[i].data.u64);
-	if (n > 0)
+	if (n > 0) {
 		lcore->idle_since = clock_ticks();
-	else
-		lcore->sleep_us = min_of(lcore->sleep_us * 2, (unsigned)MAX_SLEEP_US);
+		lcore->num_sleeps = 0;
+	} else {
+		lcore->sleep_us = min_of(lcore->sleep_us * 2, lcore->max_sleep_us);
+		weigh_sleeps(lcore);
+	}
 }
 
 static void sleep_unless_late(struct net_lcore *lcore)
@@ -222,6 +256,7 @@ static void run(struct net_lcore *lcore)
 		if (pass(lcore)) {
 			lcore->idle_since = lcore->now;
 			lcore->sleep_us = MIN_SLEEP_US;
+			lcore->num_sleeps = 0;
 		} else if (may_sleep(lcore)) {
 			sleep_unless_late(lcore);
 		} else {
@@ -378,6 +413,7 @@ static int set_up(struct net_lcore *lcore, unsigned index, unsigned lcore_id,
 	lcore->opt = *opt;
 	lcore->poll_ticks = clock_ns_to_ticks(opt->poll_us * 1000);
 	lcore->sleep_us = MIN_SLEEP_US;
+	lcore->max_sleep_us = MAX_SLEEP_US;
 	lcore->pool = net_eal_pool(lcore_id);
 	lcore->mailbox.event_fd = -1;
 	lcore->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -10,7 +10,8 @@
  *
  * While there is work, and --poll-us after it, an lcore polls and guests are asked not to kick. Then
  * it asks for kicks, looks once more, and sleeps in epoll on kick eventfds, RX interrupts of host
- * ports and its own eventfd; where a port has no interrupt, at most 1 ms, in doubling steps.
+ * ports and its own eventfd; where a port has no interrupt, at most 1 ms, in doubling steps (more where
+ * waking up is so dear that this would take more than a hundredth of the CPU).
  */
 #ifndef RINGSIDE_NET_LCORE_H
 #define RINGSIDE_NET_LCORE_H
@@ -59,7 +60,9 @@ struct net_lcore {
 	/* More, private to lcore.c. */
 	uint64_t poll_ticks;
 	uint64_t idle_since;
-	unsigned sleep_us; /* the next sleep beside a port that must be polled */
+	unsigned sleep_us, max_sleep_us; /* the next sleep beside a port that must be polled */
+	unsigned num_sleeps; /* of those, in a row with nothing between them */
+	uint64_t slept_cpu_ns; /* of this thread's CPU time, when it was last looked at */
 	unsigned num_pollers; /* queues without a kick fd: no sleep */
 	unsigned num_timed; /* host queues without an interrupt */
 	unsigned num_held; /* queues of guests that have something published and were not told */

@@ -236,6 +236,8 @@ static void close_slot(struct net_slot *slot)
 		fatal("out of memory"); /* lcores would go on with what is freed next */
 	if (port->kind == NET_HOST)
 		net_host_detach(host_of(port));
+	else /* at once: the operator may add a port with this socket next */
+		endpoint_close(&guest_of(port)->dev.endpoint);
 	net_begin_grace(net, &slot->grace, port_unwired);
 }
 

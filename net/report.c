@@ -119,7 +119,7 @@ static json_t *guest_queues_json(struct net_guest *guest)
 		if (!rings[i])
 			continue;
 		queue = json_pack("{s:i, s:o}", "queue", i, "ring", rings[i]);
-		if (pair < NET_MAX_PAIRS && pair < guest->opt->queues) {
+		if (pair < guest->opt->queues && !(guest->ctrl.vq && guest->ctrl.vq->index == i)) {
 			json_object_set_new(queue, "role",
 					    json_string(in ? "guest sends" : "guest receives"));
 			json_object_set_new(queue, "lcore",

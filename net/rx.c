@@ -48,10 +48,15 @@ static void put_header(const struct net_guest_queue *queue, struct rte_mbuf *fra
 /* put_rest - what is not in the mbuf's first segment. */
 static void put_rest(struct rte_mbuf *frame, uint8_t *to)
 {
+	const struct net_frame_meta *meta = net_meta(frame);
 	struct net_cursor cursor;
 	const uint8_t *piece;
 	uint32_t n;
 
+	if (likely(frame->nb_segs == 1 && meta->num_rest == 1)) {
+		memcpy(to, meta->rest->iov_base, meta->rest_bytes);
+		return;
+	}
 	net_cursor_init(&cursor, frame, frame->data_len);
 	while ((n = net_cursor_next(&cursor, NET_MAX_FRAME_BYTES, &piece))) {
 		memcpy(to, piece, n);

@@ -72,18 +72,21 @@ static int add_payload(struct rte_mbuf *segment, struct net_cursor *payload, uin
 	struct iovec *rest = segment->buf_addr;
 	bool must_copy = false; /* what rest[] is of lies in the frame's mbufs */
 	const uint8_t *piece;
+	uint16_t num = 0;
 
+	meta->rest = rest;
 	while (bytes) {
 		uint32_t n = net_cursor_next(payload, bytes, &piece);
 		bool in_mbuf = payload->mbuf;
 
-		if (meta->num_rest == SEGMENT_IOVECS || (must_copy && !in_mbuf)) {
+		if (num == SEGMENT_IOVECS || (must_copy && !in_mbuf)) {
 			if (net_frame_own(segment))
 				return -ENOMEM;
 			must_copy = false;
+			num = 0;
 		}
-		meta->rest = rest;
-		rest[meta->num_rest++] = (struct iovec){(void *)(uintptr_t)piece, n};
+		rest[num++] = (struct iovec){(void *)(uintptr_t)piece, n};
+		meta->num_rest = num;
 		meta->rest_bytes += n;
 		must_copy |= in_mbuf;
 		bytes -= n;

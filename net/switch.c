@@ -41,7 +41,7 @@ static int make_table(struct net_switch *fabric)
 	struct rte_hash_parameters params = {
 		.name = "switch",
 		.entries = TABLE_ENTRIES,
-		.key_len = RTE_ETHER_ADDR_LEN,
+		.key_len = sizeof(uint64_t),
 		.hash_func = rte_jhash,
 		.hash_func_init_val = (uint32_t)rte_rand(),
 		.socket_id = SOCKET_ID_ANY,
@@ -135,7 +135,8 @@ static void changed(struct net_switch *fabric)
 void net_switch_bury(struct net_switch *fabric, unsigned position)
 {
 	struct entry *entry = &fabric->entries[position];
-	int32_t freed = rte_hash_del_key(fabric->table, &entry->mac);
+	uint64_t key = key_of(&entry->mac);
+	int32_t freed = rte_hash_del_key(fabric->table, &key);
 
 	if (freed >= 0)
 		fabric->dead.positions[fabric->dead.num++] = freed;
@@ -153,7 +154,9 @@ void net_switch_bury(struct net_switch *fabric, unsigned position)
 
 int net_switch_position(const struct net_switch *fabric, const struct rte_ether_addr *mac)
 {
-	return rte_hash_lookup(fabric->table, mac);
+	uint64_t key = key_of(mac);
+
+	return rte_hash_lookup(fabric->table, &key);
 }
 
 int net_switch_put(struct net_switch *fabric, const struct rte_ether_addr *mac, uint16_t port,
@@ -161,10 +164,11 @@ int net_switch_put(struct net_switch *fabric, const struct rte_ether_addr *mac, 
 {
 	uintptr_t value = port | (is_static ? VALUE_STATIC : 0);
 	int position = net_switch_position(fabric, mac);
+	uint64_t key = key_of(mac);
 	struct entry *entry;
 	bool is_new = position < 0;
 
-	if (rte_hash_add_key_data(fabric->table, mac, (void *)value) < 0)
+	if (rte_hash_add_key_data(fabric->table, &key, (void *)value) < 0)
 		return -ENOSPC;
 	if (is_new)
 		position = net_switch_position(fabric, mac);
@@ -246,8 +250,8 @@ void net_switch_begin_ageing(struct net_switch *fabric)
 
 void net_switch_forget_port(struct net_switch *fabric, uint16_t id)
 {
-	/* What lcores told before the port went must not bring it back. */
-	net_switch_hear_all(fabric, id);
+	/* What lcores told before the port went must not bring it back later. */
+	net_switch_hear_all(fabric);
 	for (unsigned i = 0; i < fabric->num_positions; i++)
 		if (fabric->entries[i].used && fabric->entries[i].port == id)
 			net_switch_bury(fabric, i);

@@ -15,15 +15,6 @@
 #define TOLD_PER_TURN 256 /* taken from the lcores in one go */
 #define TURN_MS       10 /* between two goes */
 
-/* key_of - an address as a number; 48 bits. */
-static uint64_t key_of(const struct rte_ether_addr *mac)
-{
-	uint64_t key = 0;
-
-	memcpy(&key, mac->addr_bytes, RTE_ETHER_ADDR_LEN);
-	return key;
-}
-
 /* --- learning: the control thread's part --- */
 
 /* make_room - the table is full: the port with the most addresses gives up its oldest one, unless
@@ -105,15 +96,14 @@ static void take_turn(struct net_switch *fabric)
 		loop_timer_set(fabric->loop, &fabric->turn_timer, TURN_MS, on_turn);
 }
 
-void net_switch_hear_all(struct net_switch *fabric, uint16_t id)
+void net_switch_hear_all(struct net_switch *fabric)
 {
 	struct told told;
 
 	for (unsigned i = 0; i < TOLD_SLOTS; i++) {
 		if (rte_ring_dequeue_elem(fabric->told, &told, sizeof(told)))
 			break;
-		if (told.port != id)
-			learn(fabric, &told);
+		learn(fabric, &told);
 	}
 }
 
@@ -147,8 +137,9 @@ static void tell(struct net_switch *fabric, struct told *told)
 static void look(struct net_switch *fabric, const struct net_port *from,
 		 const struct rte_ether_addr *mac, uint32_t second)
 {
+	uint64_t key = key_of(mac);
 	void *data;
-	int position = rte_hash_lookup_data(fabric->table, mac, &data);
+	int position = rte_hash_lookup_data(fabric->table, &key, &data);
 
 	if (position >= 0 && (uintptr_t)data & VALUE_STATIC)
 		return;
@@ -193,7 +184,7 @@ uint16_t net_switch_find(struct net_switch *fabric, unsigned lcore,
 	found->mac = key;
 	found->version = version;
 	found->port = NET_NO_PORT;
-	if (rte_hash_lookup_data(fabric->table, mac, &data) >= 0)
+	if (rte_hash_lookup_data(fabric->table, &key, &data) >= 0)
 		found->port = (uint16_t)(uintptr_t)data;
 	return found->port;
 }

@@ -93,6 +93,15 @@ static inline uint32_t now_s(void)
 	return (uint32_t)(clock_ns() / 1000000000u);
 }
 
+/* key_of - an address as the table has it: a number of 48 bits. (rte_jhash() reads words.) */
+static inline uint64_t key_of(const struct rte_ether_addr *mac)
+{
+	uint64_t key = 0;
+
+	memcpy(&key, mac->addr_bytes, RTE_ETHER_ADDR_LEN);
+	return key;
+}
+
 /* --- switch.c, control thread --- */
 
 /* net_switch_position - of @mac, or negative. */
@@ -113,7 +122,7 @@ void net_switch_begin_ageing(struct net_switch *fabric);
 
 /* --- switch_learn.c, control thread --- */
 
-/* net_switch_hear_all - learn what lcores have told so far, but for port @id. */
-void net_switch_hear_all(struct net_switch *fabric, uint16_t id);
+/* net_switch_hear_all - learn what lcores have told so far. */
+void net_switch_hear_all(struct net_switch *fabric);
 
 #endif

@@ -57,20 +57,33 @@ static unsigned config_bytes(const struct vhost_user *vu)
 	return vu->backend.features & VU_BIT(VIRTIO_NET_F_SPEED_DUPLEX) ? 17 : CONFIG_BYTES;
 }
 
-/* pairs_there - GET_QUEUE_NUM counts pairs for network devices. */
+/* pairs_there - GET_QUEUE_NUM counts rings; back-ends made with DPDK's library, which have no
+ * configuration space to say it in, count pairs. */
 static unsigned pairs_there(const struct vhost_user *vu)
 {
+	const struct virtio_net_config *theirs = (const void *)vu->backend.config;
+	uint64_t most = min_of(vu->backend.queue_num, (uint64_t)MAX_PAIRS);
+	unsigned pairs = vu->backend.has_config ? le16toh(theirs->max_virtqueue_pairs) : 0;
+
 	if (!(vu->backend.features & VU_BIT(VIRTIO_NET_F_MQ)) ||
 	    !(vu->backend.protocol & VU_BIT(VU_PF_MQ)))
 		return 1;
-	return (unsigned)min_of(vu->backend.queue_num, (uint64_t)MAX_PAIRS);
+	return (unsigned)(pairs ? min_of((uint64_t)pairs, most) : most);
+}
+
+/* all_pairs - a back-end that answers the control queue has it behind all its pairs, or behind the
+ * first where there is no multiqueue (5.1.2): it cannot show fewer. */
+static bool all_pairs(const struct vhost_user *vu, unsigned pairs)
+{
+	return pairs == 1 || pairs == pairs_there(vu);
 }
 
 static bool has_queues(const struct vhost_user *vu)
 {
 	const struct net *net = vu->kind_data;
 
-	return pairs_there(vu) >= net->pairs;
+	return net->by == NET_CTRL_BACKEND ? all_pairs(vu, net->pairs) && pairs_there(vu)
+					   : pairs_there(vu) >= net->pairs;
 }
 
 /* --- the control queue --- */
@@ -207,7 +220,7 @@ static enum net_ctrl who_answers(const struct vhost_user *vu, unsigned pairs)
 
 	if (vu->opt->ctrl != NET_CTRL_AUTO)
 		return vu->opt->ctrl;
-	if ((vu->backend.features & served) == served)
+	if ((vu->backend.features & served) == served && all_pairs(vu, pairs))
 		return NET_CTRL_BACKEND;
 	return pairs > 1 ? NET_CTRL_VMM : NET_CTRL_OFF;
 }
@@ -279,6 +292,13 @@ static int shape(struct vhost_user *vu)
 	}
 	if (net->by == NET_CTRL_OFF)
 		net->pairs = 1;
+	if (net->by == NET_CTRL_BACKEND && !all_pairs(vu, net->pairs)) {
+		vhost_user_refuse(vu,
+				  "has %u pairs of queues, and cannot serve the control queue of a "
+				  "device with %u (queues, or ctrl=vmm)",
+				  pairs_there(vu), net->pairs);
+		return -EPROTONOSUPPORT;
+	}
 	if (net->pairs < wanted)
 		log_warn(vu->name, "has %u of the %u pairs of queues asked for: %s", net->pairs,
 			 wanted,

@@ -3,8 +3,8 @@
  * fuzz_net_ctrl.c - a driver gives any commands, and a front-end loads any state: what is set stays
  * within the device, and what was set can be saved and loaded.
  *
- * Input: a byte of features, then operations: a byte each (0: load the rest as a state; else the
- * length of the command that follows).
+ * Input: a byte (0: nothing is negotiated), then operations: two bytes each, the length of the
+ * command that follows, or 0: the rest is a state to be loaded.
  */
 #include <assert.h>
 #include <string.h>
@@ -102,11 +102,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		guest = make_guest();
 	if (!size)
 		return 0;
-	guest->dev.ops->set_features(&guest->dev, 0);
-	guest->dev.ops->set_features(&guest->dev, data[0] ? guest->dev.features : 0);
-	while (at < size) {
-		size_t bytes = data[at++];
+	guest->dev.ops->disconnected(&guest->dev);
+	if (data[0])
+		guest->dev.ops->set_features(&guest->dev, guest->dev.features);
+	while (size - at >= 2) {
+		size_t bytes = data[at] | (size_t)data[at + 1] << 8;
 
+		at += 2;
 		if (!bytes) {
 			net_guest_load_state(&guest->dev, data + at, size - at);
 			at = size;

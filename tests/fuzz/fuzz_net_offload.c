@@ -69,6 +69,7 @@ static struct rte_mbuf *make_frame(const struct input *in, const uint8_t *data, 
 	assert(*borrowed);
 	memcpy(*borrowed, data + linear, rest);
 	meta->rest = pieces;
+	meta->num_rest = 0;
 	for (uint32_t done = 0; done < rest; done += n) {
 		n = min_of(rest - done, (uint32_t)in->piece_bytes);
 		pieces[meta->num_rest++] = (struct iovec){*borrowed + done, n};

@@ -15,7 +15,7 @@ from pathlib import Path
 import guest
 import stock_kernel
 
-START_SECONDS = 10
+START_SECONDS = 30
 
 
 class DaemonFailed(Exception):
@@ -97,6 +97,12 @@ class Program:
         """SIGKILL, as a crash: nothing is drained, the sockets stay behind."""
         self.process.kill()
         self.process.wait()
+
+    def await_broker(self):
+        """After kill(): the daemon's broker outlives it by a moment, to remove the sockets; the
+        next one makes them anew."""
+        while any(Path(path).exists() for path in self.sockets()):
+            time.sleep(0.02)
 
     def alive(self):
         return self.process.poll() is None

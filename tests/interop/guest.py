@@ -139,12 +139,13 @@ class Monitor:
 # ---- booting -----------------------------------------------------------------------------
 
 class Rig:
-    """A kernel, its initramfs and the accelerator they run with."""
+    """A kernel, its initramfs and the accelerator they run with. contents: what is in the
+    initramfs, where it is not what a guest with disks needs."""
 
-    def __init__(self):
+    def __init__(self, **contents):
         stock_kernel.find_tool(QEMU)
         self.kernel = stock_kernel.stock_kernel()
-        self.initramfs = stock_kernel.initramfs(self.kernel)
+        self.initramfs = stock_kernel.initramfs(self.kernel, **contents)
         self.accelerator = self._choose_accelerator()
 
     def boot(self, script, disks=(), cpus=1, memory_kib=768 * 1024, reboots=0, timeout=300,

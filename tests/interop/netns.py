@@ -9,15 +9,23 @@ import sys
 INSIDE = "RINGSIDE_TEST_NETNS"
 
 
+def lacking():
+    """Return: None, or why there can be no namespaces."""
+    trial = subprocess.run(["unshare", "--net", "ip", "tuntap", "add", "ringside", "mode", "tap"],
+                           capture_output=True, text=True, check=False)
+    if trial.returncode:
+        return f"no network namespace with a TAP device: {trial.stderr.strip()}"
+    return None
+
+
 def enter():
     """Go on in a network namespace of our own. Return: None, or why that cannot be."""
     if INSIDE in os.environ:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return None
-    trial = subprocess.run(["unshare", "--net", "ip", "tuntap", "add", "ringside", "mode", "tap"],
-                           capture_output=True, text=True, check=False)
-    if trial.returncode:
-        return f"no network namespace with a TAP device: {trial.stderr.strip()}"
+    reason = lacking()
+    if reason:
+        return reason
     os.environ[INSIDE] = "1"
     os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
 

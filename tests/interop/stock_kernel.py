@@ -28,7 +28,7 @@ SOURCE_ROOT = HERE.parent.parent
 MODULES = ("virtio_pci", "virtio_blk", "qemu_fw_cfg", "crc32c_generic", "crc32c_intel", "ext4")
 # What an initramfs of any rig may load is kept of a package; a flavour may lack some of it.
 KEPT_MODULES = (*MODULES, "virtio_net", "virtio_balloon", "button", "evdev", "9p", "9pnet_virtio",
-                "overlay", "virtio_console", "kvm_amd", "tun", "veth", "loop")
+                "overlay", "virtio_console", "kvm_amd", "tun", "veth", "loop", "8021q")
 TOOLS = ("mkfs.ext4", "e2fsck", "blkdiscard", "fio")
 SBIN_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -198,8 +198,17 @@ END_TEST
 
 START_TEST(a_back_end_that_serves_the_control_queue_gets_it)
 {
+	struct virtio_net_config theirs = {.max_virtqueue_pairs = 2};
+
 	script.features |= VU_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR);
 	rig.opt.queues = _i ? 2 : 1;
+	if (_i == 1)
+		script.queue_num = 2; /* pairs: it has no other place to say it */
+	if (_i == 2) {
+		script.queue_num = 5; /* rings */
+		script.protocol |= VU_BIT(VU_PF_CONFIG);
+		memcpy(script.config, &theirs, sizeof(theirs));
+	}
 	ck_assert_int_eq(connect_first(), 0);
 	ck_assert_uint_eq(rig.dev->num_queues, _i ? 5 : 3);
 	ck_assert(rig.dev->features & VU_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR));
@@ -208,6 +217,24 @@ START_TEST(a_back_end_that_serves_the_control_queue_gets_it)
 	ck_assert_uint_eq(script_count(kicks_set), _i ? 5 : 3);
 	ck_assert(script_count(enabled[_i ? 4 : 2]));
 	ck_assert_uint_eq(say(_i ? 4 : 2, VIRTIO_NET_CTRL_ANNOUNCE, 0, 0), 0xff); /* not ours */
+	done();
+}
+END_TEST
+
+/* Its control queue is behind all the pairs it has, which the guest is not shown. */
+START_TEST(a_back_end_with_more_pairs_than_are_shown_does_not_get_it)
+{
+	script.features |= VU_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR);
+	script.queue_num = 3;
+	rig.opt.queues = 2;
+	ck_assert_int_eq(connect_first(), 0);
+	ck_assert_uint_eq(rig.dev->num_queues, 5);
+	ck_assert(!(rig.dev->features & VU_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR)));
+	rig_driver_ok(0, 5);
+	rig_until(rig.vu->state == VHOST_USER_RUNNING);
+	ck_assert_uint_eq(set_pairs(4, 2), VIRTIO_NET_OK);
+	rig_until(enabled(2));
+	ck_assert_uint_eq(script_count(kicks_set), 4);
 	done();
 }
 END_TEST
@@ -223,10 +250,11 @@ START_TEST(the_operator_decides_who_answers)
 		{NET_CTRL_OFF, 4, 2, 0}, /* more would need one */
 		{NET_CTRL_VMM, 1, 3, 0},
 		{NET_CTRL_BACKEND, 1, 3, 0},
-		{NET_CTRL_BACKEND, 1, 0, -EPROTONOSUPPORT},
+		{NET_CTRL_BACKEND, 1, 0, -EPROTONOSUPPORT}, /* it cannot */
+		{NET_CTRL_BACKEND, 2, 0, -EPROTONOSUPPORT}, /* it has more pairs */
 	};
 
-	if (cases[_i].error)
+	if (cases[_i].error && cases[_i].queues == 1)
 		script.features &= ~VU_BIT(VIRTIO_NET_F_CTRL_VQ);
 	rig.opt.ctrl = cases[_i].ctrl;
 	rig.opt.queues = cases[_i].queues;
@@ -376,8 +404,9 @@ int main(void)
 	tcase_add_test(tc, pairs_are_enabled_as_the_driver_says);
 	tcase_add_test(tc, a_driver_without_multiqueue_has_its_control_queue_third);
 	tcase_add_test(tc, one_pair_needs_no_control_queue);
-	tcase_add_loop_test(tc, a_back_end_that_serves_the_control_queue_gets_it, 0, 2);
-	tcase_add_loop_test(tc, the_operator_decides_who_answers, 0, 5);
+	tcase_add_loop_test(tc, a_back_end_that_serves_the_control_queue_gets_it, 0, 3);
+	tcase_add_test(tc, a_back_end_with_more_pairs_than_are_shown_does_not_get_it);
+	tcase_add_loop_test(tc, the_operator_decides_who_answers, 0, 6);
 	tcase_add_test(tc, a_new_back_end_is_announced_to);
 	tcase_add_test(tc, the_control_queue_can_be_reset_by_itself);
 	tcase_add_loop_test(tc, a_ring_of_the_vmm_that_is_wrong_needs_a_reset, 0, 2);

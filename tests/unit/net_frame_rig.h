@@ -88,6 +88,7 @@ static inline struct rte_mbuf *rig_frame(const uint8_t *data, uint32_t bytes, ui
 		rig_fail("rte_pktmbuf_alloc");
 	linear = min_of(linear, bytes);
 	net_frame_reset(frame);
+	net_meta(frame)->hash_type = 0;
 	memcpy(rte_pktmbuf_append(frame, (uint16_t)linear), data, linear);
 	data += linear;
 	bytes -= linear;
@@ -99,6 +100,7 @@ static inline struct rte_mbuf *rig_frame(const uint8_t *data, uint32_t bytes, ui
 		rig_fail("rig_frame");
 	meta = net_meta(frame);
 	meta->rest = rig_pieces;
+	meta->num_rest = 0;
 	memcpy(rig_borrowed + 1, data, bytes); /* odd addresses are a guest's good right */
 	for (uint32_t done = 0; done < bytes; done += n) {
 		n = min_of(piece, bytes - done);

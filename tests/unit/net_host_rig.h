@@ -91,6 +91,7 @@ static inline struct rte_mbuf *rig_frame(uint32_t bytes, uint32_t piece, uint8_t
 		else
 			frame = next;
 	}
+	ck_assert_ptr_nonnull(frame);
 	net_frame_reset(frame);
 	return frame;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * test_net_capture.c - a capture file holds the frames of both directions, what they borrow too, as
- * much of each as was asked for, in order and in whole blocks, whatever is lost between; nothing waits
- * for whoever reads it. Tests net/capture and net/pcapng.
+ * much of each as was asked for, in order and in whole blocks, whatever is lost between; nothing
+ * waits for whoever reads it. Tests net/capture and net/pcapng.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,14 +96,16 @@ static void read_start(int from, uint32_t snap)
 /* expect - the next block is a frame of @bytes, of which there are @captured. */
 static void expect(uint32_t bytes, uint32_t captured, bool in, uint8_t seed)
 {
+	uint32_t right = 0;
 	size_t block, options;
 
 	ck_assert_uint_eq(next_block(&block), PCAPNG_PACKET);
 	ck_assert_uint_eq(word(block + 8), 0);
 	ck_assert_uint_eq(word(block + 20), captured);
 	ck_assert_uint_eq(word(block + 24), bytes);
-	for (uint32_t i = 0; i < captured; i++)
-		ck_assert_uint_eq(file[block + 28 + i], (uint8_t)(i * 7 + seed));
+	while (right < captured && file[block + 28 + right] == (uint8_t)(right * 7 + seed))
+		right++;
+	ck_assert_uint_eq(right, captured);
 	options = block + 28 + (captured + 3) / 4 * 4;
 	ck_assert_uint_eq(word(options), 4u << 16 | 2);
 	ck_assert_uint_eq(word(options + 4), in ? 1 : 2);
@@ -212,7 +214,7 @@ START_TEST(the_ring_goes_round)
 			take(frame, false);
 			rte_pktmbuf_free(frame);
 		}
-		run(50);
+		run(30);
 	}
 	ck_assert_int_eq(net_capture_stop(&port), 0);
 	read_start(fd, 0);
@@ -244,13 +246,12 @@ START_TEST(a_pipe_that_nobody_reads_holds_nothing_up)
 	rte_pktmbuf_free(frame);
 	run(60); /* would never end */
 	/* Read in bites, so that blocks are torn. */
-	for (unsigned i = 0; i < 200; i++) {
+	for (unsigned i = 0; kept < 950000; i++) { /* the rest fits the pipe */
 		n = read(ends[0], taken, sizeof(taken) - i);
 		if (n > 0)
 			ck_assert_int_eq(write(fd, taken, (size_t)n), n);
 		kept += n > 0 ? (size_t)n : 0;
-		if (kept < 1000000)
-			run(21);
+		run(25);
 	}
 	ck_assert_int_eq(net_capture_stop(&port), 0);
 	while ((n = read(ends[0], taken, sizeof(taken))) > 0)

@@ -167,6 +167,10 @@ START_TEST(push_ends_it)
 	add((struct like){.bytes = SIZE, .flags = PACKET_PSH});
 	add((struct like){.sequence = SIZE, .bytes = SIZE});
 	expect(2);
+	add_row(2, (struct like){0});
+	add((struct like){.sequence = 2 * SIZE, .bytes = SIZE, .flags = PACKET_PSH});
+	add_row(2, (struct like){.sequence = 3 * SIZE});
+	expect(2);
 }
 END_TEST
 
@@ -224,6 +228,8 @@ START_TEST(other_flags_keep_it_apart)
 		expect(3);
 		add((struct like){.bytes = SIZE, .flags = flag});
 		add_row(1, (struct like){.sequence = SIZE});
+		expect(2);
+		add_row(2, (struct like){.flags = flag});
 		expect(2);
 	}
 	add_row(1, (struct like){0}); /* no ACK */
@@ -347,6 +353,42 @@ START_TEST(frames_of_other_kinds)
 }
 END_TEST
 
+/* What a port says of its checksum does not make them joinable. */
+START_TEST(extension_headers_keep_it_apart)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		packet_ether(&p, 0x86dd);
+		packet_ipv6(&p, IPPROTO_DSTOPTS);
+		packet_extension(&p, IPPROTO_TCP, 8);
+		packet_tcp(&p, 0, PACKET_ACK);
+		packet_add(&p, SIZE, 0);
+		packet_be16(p.data + p.l4 + 4, 0);
+		packet_be16(p.data + p.l4 + 6, i * SIZE);
+		sum();
+		add_packet();
+		net_meta(frames[i])->offload.flags = VIRTIO_NET_HDR_F_DATA_VALID;
+	}
+	expect(2);
+}
+END_TEST
+
+/* No mbuf of a chain may be empty. */
+START_TEST(headers_in_an_mbuf_of_their_own)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		make(&(struct like){.sequence = i * SIZE, .bytes = SIZE});
+		frames[num++] = rig_frame(p.data, p.bytes, p.payload, 0);
+	}
+	expect(2);
+	for (uint32_t i = 0; i < 2; i++) {
+		make(&(struct like){.sequence = i * SIZE, .bytes = SIZE});
+		frames[num++] = rig_frame(p.data, p.bytes, p.payload + 1, 0);
+	}
+	expect_joined(2 * SIZE, VIRTIO_NET_HDR_GSO_TCPV4);
+	drop_all(1);
+}
+END_TEST
+
 START_TEST(the_order_within_a_flow_stays)
 {
 	add_row(2, (struct like){0});
@@ -378,6 +420,25 @@ START_TEST(flows_are_joined_side_by_side)
 			ck_assert_uint_eq((frames[i]->pkt_len - p.payload) % SIZE, 0);
 		drop_all(left);
 	}
+}
+END_TEST
+
+/* A flow that makes room for another is whole. */
+START_TEST(one_flow_after_another)
+{
+	unsigned left;
+
+	for (uint16_t flow = 0; flow < 20; flow++)
+		add_row(2, (struct like){.port = flow});
+	left = gro(TAKES);
+	ck_assert_uint_eq(left, 20);
+	for (unsigned i = 0; i < left; i++) {
+		const uint8_t *data = rte_pktmbuf_mtod(frames[i], const uint8_t *);
+
+		ck_assert_uint_eq(net_meta(frames[i])->offload.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+		ck_assert_uint_eq(packet_get16(data + p.l3 + 2), frames[i]->pkt_len - p.l3);
+	}
+	drop_all(left);
 }
 END_TEST
 
@@ -419,8 +480,11 @@ int main(void)
 	tcase_add_test(tc, wrong_sums_keep_it_apart);
 	tcase_add_test(tc, identifications_that_matter);
 	tcase_add_test(tc, frames_of_other_kinds);
+	tcase_add_test(tc, extension_headers_keep_it_apart);
+	tcase_add_test(tc, headers_in_an_mbuf_of_their_own);
 	tcase_add_test(tc, the_order_within_a_flow_stays);
 	tcase_add_test(tc, flows_are_joined_side_by_side);
+	tcase_add_test(tc, one_flow_after_another);
 	tcase_add_test(tc, h44_headers_that_lie_are_not_joined);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -313,12 +313,14 @@ START_TEST(what_does_not_open_is_said)
 	rig_start();
 	ck_assert_int_eq(rig_open(3, "net_ring5", 0), 0);
 	fds = open_fds();
-	ck_assert_int_lt(rig_open(0, refused[_i].device, 0), 0);
-	snprintf(start, sizeof(start), "port p0: dpdk=%s: ", refused[_i].device);
-	ck_assert_msg(!strncmp(rig_error, start, strlen(start)), "%s", rig_error);
-	ck_assert_msg(strstr(rig_error, refused[_i].why), "%s", rig_error);
-	ck_assert_uint_eq(open_fds(), fds);
-	/* It can be tried again. */
+	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
+		ck_assert_int_lt(rig_open(0, refused[i].device, 0), 0);
+		snprintf(start, sizeof(start), "port p0: dpdk=%s: ", refused[i].device);
+		ck_assert_msg(!strncmp(rig_error, start, strlen(start)), "%s", rig_error);
+		ck_assert_msg(strstr(rig_error, refused[i].why), "%s", rig_error);
+		ck_assert_uint_eq(open_fds(), fds);
+	}
+	/* Another can be opened. */
 	ck_assert_int_eq(rig_open(0, "net_null0,no-rx=1", 0), 0);
 }
 END_TEST
@@ -402,7 +404,7 @@ int main(void)
 	tcase_add_test(tcase, a_checksum_the_device_does_not_know_is_ours);
 	tcase_add_test(tcase, good_checksums_are_known_to_be);
 	tcase_add_test(tcase, a_file_is_written_and_read);
-	tcase_add_loop_test(tcase, what_does_not_open_is_said, 0, ARRAY_SIZE(refused));
+	tcase_add_test(tcase, what_does_not_open_is_said);
 	tcase_add_test(tcase, device_strings_are_completed);
 	tcase_add_test(tcase, ports_come_and_go);
 	suite_add_tcase(suite, tcase);

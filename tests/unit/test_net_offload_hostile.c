@@ -135,6 +135,12 @@ START_TEST(h44_gso_type_of_another_protocol)
 	}
 	make_gso(4, IPPROTO_UDP, USO | ECN, 1000);
 	expect_refused();
+	make_gso(4, IPPROTO_UDP, TCPV4, 1000);
+	hdr.csum_offset = 16;
+	expect_refused();
+	make_gso(6, IPPROTO_TCP, USO, 1000);
+	hdr.csum_offset = 6;
+	expect_refused();
 }
 END_TEST
 

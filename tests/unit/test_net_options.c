@@ -19,6 +19,13 @@ static struct net_options opt;
 static struct net_port_options port;
 static char error[256];
 
+static void free_ports(void)
+{
+	for (unsigned i = 0; i < opt.num_ports; i++)
+		free(opt.ports[i].text);
+	opt.num_ports = 0;
+}
+
 static void parse(const char *line)
 {
 	static char copy[512];
@@ -31,6 +38,7 @@ static void parse(const char *line)
 		argv[argc++] = word;
 	argv[argc] = NULL;
 	optind = 0;
+	free_ports();
 	net_options_parse(&opt, argc, argv);
 }
 
@@ -146,7 +154,7 @@ START_TEST(features_are_switched_off)
 	ck_assert_int_eq(parse_port("name=x,socket=/s,mrg=off,packed=off,offload=on"), 0);
 	ck_assert_uint_eq(port.disable,
 			  1ull << VIRTIO_NET_F_MRG_RXBUF | 1ull << VIRTIO_F_RING_PACKED);
-	ck_assert_int_eq(parse_port("name=x,socket=/s,offload=off,mrg=on"), 0);
+	ck_assert_int_eq(parse_port("name=x,socket=/s,offload=off,mrg=off,mrg=on"), 0);
 	ck_assert(port.disable & 1ull << VIRTIO_NET_F_CSUM);
 	ck_assert(port.disable & 1ull << VIRTIO_NET_F_GUEST_TSO6);
 	ck_assert(port.disable & 1ull << VIRTIO_NET_F_HOST_USO);
@@ -201,6 +209,7 @@ static const struct {
 	{"name=x,socket=/s,queue-size=65536", -EINVAL, "from 64 to 32768"},
 	{"name=x,socket=/s,mac=52:54:00:12:34", -EINVAL, "such as 52:54:00:12:34:56"},
 	{"name=x,socket=/s,mac=52:54:00:12:34:5g", -EINVAL, "such as"},
+	{"name=x,socket=/s,mac=5254:0012:3456", -EINVAL, "such as"},
 	{"name=x,socket=/s,mac=52-54-00-12-34-56", -EINVAL, "such as"},
 	{"name=x,socket=/s,mac=01:00:5e:00:00:01", -EINVAL, "one station"},
 	{"name=x,socket=/s,mac=00:00:00:00:00:00", -EINVAL, "one station"},
@@ -249,7 +258,7 @@ int main(void)
 	Suite *suite = suite_create("net_options");
 	TCase *tc = tcase_create("options");
 
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_checked_fixture(tc, setup, free_ports);
 	tcase_add_test(tc, one_guest_and_its_uplink);
 	tcase_add_test(tc, ports_and_globals);
 	tcase_add_test(tc, three_ports_are_a_switch);

@@ -150,6 +150,31 @@ START_TEST(follows_one_that_moves)
 }
 END_TEST
 
+/* One who moved does not count where it was. */
+START_TEST(who_moved_leaves_a_place)
+{
+	ports[0].max_macs = 1;
+	send_from(0, 0, 1);
+	run(30);
+	send_from(0, 1, 1);
+	run(30);
+	send_from(0, 0, 2);
+	run(30);
+	ck_assert_uint_eq(find(0, 2), 0);
+}
+END_TEST
+
+START_TEST(made_static_while_it_is_told)
+{
+	struct rte_ether_addr mac = mac_of(1);
+
+	send_from(0, 0, 1);
+	ck_assert_int_eq(net_switch_add_static(fabric, &mac, 2), 0);
+	run(30);
+	ck_assert_uint_eq(find(0, 1), 2);
+}
+END_TEST
+
 START_TEST(a_static_one_stays)
 {
 	struct rte_ether_addr mac = mac_of(1);
@@ -198,11 +223,12 @@ END_TEST
 START_TEST(ages_what_is_silent)
 {
 	net_switch_destroy(fabric);
-	ck_assert_int_eq(net_switch_create(&fabric, loop, 1), 0);
+	ck_assert_int_eq(net_switch_create(&fabric, loop, 2), 0);
 	send_from(0, 0, 1);
 	send_from(0, 0, 2);
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 5; i++) {
 		run(1000);
+		ck_assert_uint_eq(find(0, 1), 0);
 		next_second();
 		send_from(0, 0, 1);
 	}
@@ -354,6 +380,8 @@ int main(void)
 	tcase_add_test(tc, learns_on_every_lcore);
 	tcase_add_test(tc, groups_are_no_senders);
 	tcase_add_test(tc, follows_one_that_moves);
+	tcase_add_test(tc, who_moved_leaves_a_place);
+	tcase_add_test(tc, made_static_while_it_is_told);
 	tcase_add_test(tc, a_static_one_stays);
 	tcase_add_test(tc, a_learnt_one_is_made_static);
 	tcase_add_test(tc, static_ones_have_a_limit);

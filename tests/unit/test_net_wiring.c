@@ -332,6 +332,8 @@ START_TEST(a_cable_s_other_end_is_told)
 	end_all();
 	end_sessions();
 	ck_assert_int_eq(link_told[0], true); /* on a switch others are there */
+	net_set_link(&net, net.ports[0], false);
+	ck_assert_int_eq(link_told[0], false); /* though it was not ready */
 
 	memset(&net.ports, 0, sizeof(net.ports)); /* and now another one, of two guests */
 	memset(&net.slots, 0, sizeof(net.slots));
@@ -415,9 +417,33 @@ START_TEST(it_ends_when_all_is_over)
 	ck_assert(!ended());
 	end_sessions();
 	ck_assert(!ended()); /* the switch may wait, too */
+	ck_assert_uint_eq(num_waiting, 1);
+	net_end(&net); /* a second signal */
+	ck_assert_uint_eq(num_waiting, 1);
 	end_all();
 	ck_assert(ended());
 	ck_assert_uint_eq(num_open, 0);
+	net_free(&net);
+}
+END_TEST
+
+/* A wait that takes long is waited for, whatever else is over. */
+START_TEST(it_ends_after_every_wait)
+{
+	struct net_grace *late;
+
+	wire();
+	end_all();
+	net_set_rate(&net, net.ports[0], true, 1 << 20);
+	late = waiting[--num_waiting];
+	net_end(&net);
+	end_all();
+	end_sessions();
+	ck_assert_uint_eq(num_waiting, 0);
+	late->done(late);
+	ck_assert_uint_eq(num_waiting, 1);
+	end_all();
+	ck_assert(ended());
 	net_free(&net);
 }
 END_TEST
@@ -452,6 +478,7 @@ int main(void)
 	tcase_add_test(tc, a_cable_s_other_end_is_told);
 	tcase_add_test(tc, a_rate_outlives_its_lcores);
 	tcase_add_test(tc, it_ends_when_all_is_over);
+	tcase_add_test(tc, it_ends_after_every_wait);
 	tcase_add_test(tc, it_ends_without_any_port);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

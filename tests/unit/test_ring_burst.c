@@ -106,9 +106,9 @@ START_TEST(h28_a_head_outside_the_ring_breaks_it)
 	open_ring(_i);
 	offer(3, GPA_DATA, 64, 0);
 	if (_i)
-		((struct vring_packed_desc *)r.setup.desc)[1].id = RIG_SIZE;
+		((struct vring_packed_desc *)r.setup.desc)[1].id = RIG_SIZE + 5;
 	else
-		((struct vring_avail *)r.setup.avail)->ring[1] = RIG_SIZE;
+		((struct vring_avail *)r.setup.avail)->ring[1] = RIG_SIZE + 5;
 	ck_assert_uint_eq(pop_singles(&r.vq, MAX, 0, &other), 1);
 	ck_assert(other);
 	ck_assert_int_eq(pop(), 0);
@@ -160,6 +160,25 @@ START_TEST(h40_no_more_is_taken_than_the_ring_has)
 	ck_assert_uint_eq(pop_singles(&r.vq, MAX, 0, &other), RIG_SIZE);
 	offer(RIG_SIZE, GPA_DATA, 64, 0);
 	ck_assert_uint_eq(pop_singles(&r.vq, MAX, 0, &other), 0);
+	ck_assert_int_eq(pop(), 0);
+	ck_assert(r.vq.broken);
+	rig_close();
+}
+END_TEST
+
+/* And chains of several descriptors hold as many. */
+START_TEST(h40_slots_held_by_a_chain_are_not_taken_again)
+{
+	bool other;
+
+	open_ring(1);
+	offer(2, GPA_DATA, 64, VRING_DESC_F_NEXT);
+	offer(1, GPA_DATA, 64, 0);
+	ck_assert_uint_eq(pop_singles(&r.vq, MAX, 0, &other), 0);
+	ck_assert_int_eq(pop(), 1);
+	offer(RIG_SIZE - 1, GPA_DATA, 64, 0);
+	ck_assert_uint_eq(pop_singles(&r.vq, MAX, 0, &other), RIG_SIZE - 3);
+	ck_assert(other);
 	ck_assert_int_eq(pop(), 0);
 	ck_assert(r.vq.broken);
 	rig_close();
@@ -348,6 +367,7 @@ int main(void)
 	tcase_add_loop_test(tc, h39_the_same_head_twice_breaks_the_ring, 0, 2);
 	tcase_add_test(tc, h30_an_index_that_jumps_breaks_the_ring);
 	tcase_add_loop_test(tc, h40_no_more_is_taken_than_the_ring_has, 0, 2);
+	tcase_add_test(tc, h40_slots_held_by_a_chain_are_not_taken_again);
 	tcase_add_loop_test(tc, every_buffer_comes_back_with_its_length, 0, 8);
 	tcase_add_loop_test(tc, a_batch_is_used_in_the_order_it_was_taken, 0, 8);
 	tcase_add_test(tc, in_order_a_batch_is_one_used_element);

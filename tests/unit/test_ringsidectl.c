@@ -86,6 +86,14 @@ START_TEST(control_characters_do_not_reach_the_terminal)
 }
 END_TEST
 
+START_TEST(a_text_keeps_its_lines)
+{
+	expect_layout("\"a 1\\nb\\u001b 2\\n\"", "a 1\nb? 2\n");
+	expect_layout("\"a\\n\\nb\"", "a\n\nb\n");
+	expect_layout("\"\\n\"", "\n");
+}
+END_TEST
+
 /* ---- the program ---- */
 
 static struct loop *loop;
@@ -116,7 +124,28 @@ static int call_hang(void *ctx, const json_t *params, json_t **result, struct rp
 	return 0;
 }
 
+/* What came along, and whether it is taken: not with refuse=. */
+static int call_take(void *ctx, const json_t *params, json_t **result, struct rpc_error *error)
+{
+	struct stat file = {0};
+	int fd = rpc_take_fd(server), listening = 0;
+	socklen_t bytes = sizeof(listening);
+
+	(void)ctx;
+	if (fd >= 0)
+		fstat(fd, &file);
+	getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &bytes);
+	*result = json_string(fd < 0                  ? "nothing"
+			      : S_ISREG(file.st_mode) ? "file"
+			      : listening             ? "listening socket"
+						      : "something else");
+	close_fd(&fd);
+	return json_object_get(params, "refuse") ? rpc_fail(error, RPC_FAILED, "no") : 0;
+}
+
 static const struct rpc_method methods[] = {
+	{"capture.start", "file=FILE", "take a file", call_take},
+	{"port.add", "port=KEY=VALUE,...", "take a socket", call_take},
 	{"echo", "any=thing", "give the parameters back", call_echo},
 	{"fail", "", "fail", call_fail},
 	{"hang", "", "answer late", call_hang},
@@ -199,7 +228,7 @@ START_TEST(values_are_json_where_they_parse)
 	       "{\n  \"n\": 7,\n  \"t\": true,\n  \"s\": \"7\",\n  \"w\": \"word\",\n"
 	       "  \"size\": \"20G\",\n  \"list\": [\n    1\n  ]\n}\n");
 	expect("@ echo a=1 bcd=x", 0, "a    1\nbcd  x\n");
-	expect("@ methods", 0, "echo     any=thing  give the parameters back\n");
+	expect("@ methods", 0, "give the parameters back\n");
 }
 END_TEST
 
@@ -211,6 +240,46 @@ START_TEST(errors_say_what_to_type_next)
 	expect("@.missing stats", 1, "--control-path=");
 	expect("/dev/null stats", 1, "/dev/null");
 	expect("--timeout=1 @ hang", 1, "within 1 s");
+}
+END_TEST
+
+/* expect_file - is there a file beside the socket called @path with @suffix behind it? */
+static void expect_file(const char *suffix, bool there)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s%s", path, suffix);
+	ck_assert_msg((access(name, F_OK) == 0) == there, "%s", name);
+	unlink(name);
+}
+
+START_TEST(what_a_daemon_cannot_open_goes_along)
+{
+	expect("@ capture.start file=@.file", 0, "file");
+	expect_file(".file", true);
+	expect("@ port.add port=name=x,socket=@.sock", 0, "listening socket");
+	expect_file(".sock", true);
+	expect("@ port.add port=name=x,socket=@.so,,ck,queues=2", 0, "listening socket");
+	expect_file(".so,ck", true);
+	expect("@ port.add port=name=x,socket=@.sock refuse=1", 1, "no");
+	expect_file(".sock", false);
+	for (unsigned i = 0; i < 4; i++) {
+		static const char *const none[] = {"socket=@.sock,client",
+						   "socket=@.sock,client=on",
+						   "dpdk=net_null0,socket=@.sock",
+						   "socket=@.sock,dpdk=net_null0"};
+		char args[128];
+
+		snprintf(args, sizeof(args), "@ port.add port=name=x,%s", none[i]);
+		expect(args, 0, "nothing");
+		expect_file(".sock", false);
+	}
+	expect("@ echo file=@.file port=socket=@.sock", 0, "");
+	expect_file(".file", false);
+	expect("@ capture.start file=/nonexistent/x", 1, "file=/nonexistent/x: No such");
+	expect("@ port.add port=name=x,socket=/nonexistent/x", 1, "socket=/nonexistent/x: ");
+	expect("@.missing capture.start file=@.file", 1, "--control-path=");
+	expect_file(".file", false); /* who is not there is given nothing */
 }
 END_TEST
 
@@ -274,12 +343,14 @@ int main(void)
 	tcase_add_test(layout, a_list_of_objects_is_a_table);
 	tcase_add_test(layout, a_wide_table_is_turned);
 	tcase_add_test(layout, control_characters_do_not_reach_the_terminal);
+	tcase_add_test(layout, a_text_keeps_its_lines);
 	suite_add_tcase(suite, layout);
 
 	tcase_add_checked_fixture(program, setup, teardown);
 	tcase_set_timeout(program, 30);
 	tcase_add_test(program, values_are_json_where_they_parse);
 	tcase_add_test(program, errors_say_what_to_type_next);
+	tcase_add_test(program, what_a_daemon_cannot_open_goes_along);
 	tcase_add_test(program, wrong_usage_is_status_2);
 	tcase_add_test(program, help_and_version_are_answers);
 	tcase_add_test(program, a_peer_that_speaks_something_else_is_named);

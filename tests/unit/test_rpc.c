@@ -74,7 +74,11 @@ static int call_big(void *ctx, const json_t *params, json_t **result, struct rpc
 	return 0;
 }
 
+/* What came along: -1, or its size, which tells one file from another. */
+static int call_take(void *ctx, const json_t *params, json_t **result, struct rpc_error *error);
+
 static const struct rpc_method methods[] = {
+	{"take", "", "take what came along, twice", call_take},
 	{"echo", "any=thing", "give the parameters back", call_echo},
 	{"fail", "", "fail", call_fail},
 	{"typed", "name=TEXT size=N [verbose=BOOL]", "check types", call_typed},
@@ -308,6 +312,21 @@ static struct rpc_server *server;
 static pthread_t thread;
 static char dir[] = "/tmp/test_rpc.XXXXXX";
 static char path[64];
+
+static int call_take(void *ctx, const json_t *params, json_t **result, struct rpc_error *error)
+{
+	int fd = rpc_take_fd(server), second = rpc_take_fd(server);
+	struct stat file = {.st_size = -1};
+
+	(void)ctx, (void)params, (void)error;
+	if (fd >= 0) {
+		ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+		ck_assert_int_eq(fstat(fd, &file), 0);
+		close(fd);
+	}
+	*result = json_sprintf("%d %d", (int)file.st_size, second);
+	return 0;
+}
 
 static void *run_loop(void *arg)
 {
@@ -647,6 +666,79 @@ START_TEST(passed_fds_are_not_kept)
 }
 END_TEST
 
+#define TAKE REQUEST("\"method\":\"take\"")
+#define MANY 8
+
+/* put_with - @text and files of @first, @first + 1, ... bytes. */
+static void put_with(int sock, const char *text, unsigned num, unsigned first)
+{
+	char control[CMSG_SPACE(MANY * sizeof(int))] = {0};
+	struct iovec iov = {(void *)text, strlen(text)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = CMSG_SPACE(num * sizeof(int))};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+	int fds[MANY];
+
+	for (unsigned i = 0; i < num; i++)
+		fds[i] = test_memfd(first + i);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(num * sizeof(int));
+	memcpy(CMSG_DATA(cmsg), fds, num * sizeof(int));
+	ck_assert_int_eq(sendmsg(sock, &msg, MSG_NOSIGNAL), (ssize_t)strlen(text));
+	for (unsigned i = 0; i < num; i++)
+		close(fds[i]);
+}
+
+START_TEST(an_fd_goes_to_the_request_it_came_with)
+{
+	int sock = dial();
+	unsigned before;
+
+	expect_service(sock);
+	before = open_fds();
+	put(sock, TAKE "\n");
+	ck_assert_str_eq(get(sock), RESULT("\"-1 -1\""));
+	put_with(sock, TAKE "\n", 1, 7);
+	ck_assert_str_eq(get(sock), RESULT("\"7 -1\""));
+	put(sock, TAKE "\n"); /* and to no other */
+	ck_assert_str_eq(get(sock), RESULT("\"-1 -1\""));
+	put_with(sock, NOTHING "\n" TAKE "\n", 1, 7);
+	ck_assert_str_eq(get(sock), RESULT("null"));
+	ck_assert_str_eq(get(sock), RESULT("\"-1 -1\""));
+	put_with(sock, "{", 1, 7); /* before the rest of it */
+	put(sock, TAKE "\n" + 1);
+	ck_assert_str_eq(get(sock), RESULT("\"7 -1\""));
+	expect_fds(before);
+	close(sock);
+}
+END_TEST
+
+START_TEST(more_fds_than_one_are_closed)
+{
+	int sock = dial(), other;
+	unsigned before;
+
+	expect_service(sock);
+	before = open_fds();
+	for (unsigned i = 0; i < 20; i++) {
+		put_with(sock, TAKE "\n", MANY, 1);
+		get(sock);
+		put_with(sock, NOTHING, 1, 1);
+		put_with(sock, "\n", 1, 2); /* takes the place of the first */
+		get(sock);
+	}
+	other = dial();
+	put_with(other, "{", 1, 1); /* and leaves before it has said what for */
+	close(other);
+	expect_fds(before);
+	expect_service(sock);
+	close(sock);
+}
+END_TEST
+
 START_TEST(running_out_of_fds_is_survived)
 {
 	int sock = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -709,6 +801,8 @@ int main(void)
 	tcase_add_test(sockets, an_answer_that_is_too_long_ends_its_client_only);
 	tcase_add_test(sockets, clients_that_leave_at_any_point_leave_nothing_behind);
 	tcase_add_test(sockets, passed_fds_are_not_kept);
+	tcase_add_test(sockets, an_fd_goes_to_the_request_it_came_with);
+	tcase_add_test(sockets, more_fds_than_one_are_closed);
 	tcase_add_test(sockets, running_out_of_fds_is_survived);
 	suite_add_tcase(suite, sockets);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_sandbox_threads.c - threads that were there before the sandbox lose their capabilities, however
- * they wait, and one that cannot be told is noticed. Tests base/sandbox_threads.
+ * test_sandbox_threads.c - threads that were there before the sandbox lose their capabilities,
+ * however they wait, and one that cannot be told is noticed. Tests base/sandbox_threads.
  */
 #include <errno.h>
 #include <poll.h>

@@ -98,10 +98,9 @@ struct vu_device {
 	uint64_t features; /* offered: device bits and VIRTIO_F_*, VIRTIO_RING_F_*; the library
 			      adds VU_F_PROTOCOL_FEATURES and VU_F_LOG_ALL */
 	unsigned num_queues; /* rings served, 1..VU_MAX_RINGS */
-	unsigned
-		queue_num; /* what GET_QUEUE_NUM answers; 0: num_queues. Most front-ends of a network
-			       device compare queue pairs with it, some rings: with one pair MQ is
-			       not offered, and nobody asks */
+	/* Of a network device, else 0: QEMU compares queue pairs with the answer to GET_QUEUE_NUM,
+	 * others rings. Who takes the RARP feature is answered like QEMU. */
+	unsigned pairs;
 	unsigned max_ring_size; /* 0: the library's 1024 */
 	uint16_t max_iov; /* most iovecs it pops a chain with; 0: VQ_MAX_INDIRECT */
 	uint32_t config_bytes; /* size of the configuration space; 0: no CONFIG feature */

@@ -67,7 +67,7 @@ int vu_set_features(struct vu_session *s, struct vu_msg *msg, struct vu_ring *ri
 
 uint64_t vu_protocol_features_offered(const struct vu_device *dev)
 {
-	uint64_t offered = VU_BIT(VU_PF_REPLY_ACK) | VU_BIT(VU_PF_BACKEND_REQ) |
+	uint64_t offered = VU_BIT(VU_PF_MQ) | VU_BIT(VU_PF_REPLY_ACK) | VU_BIT(VU_PF_BACKEND_REQ) |
 			   VU_BIT(VU_PF_BACKEND_SEND_FD) | VU_BIT(VU_PF_CONFIGURE_MEM_SLOTS) |
 			   VU_BIT(VU_PF_LOG_SHMFD) | VU_BIT(VU_PF_INFLIGHT_SHMFD);
 
@@ -78,9 +78,6 @@ uint64_t vu_protocol_features_offered(const struct vu_device *dev)
 	 */
 	offered |= VU_BIT(VU_PF_RESET_DEVICE) | VU_BIT(VU_PF_STATUS) |
 		   VU_BIT(VU_PF_INBAND_NOTIFICATIONS);
-	/* Who asks for GET_QUEUE_NUM and reads rings in it finds one pair too few. */
-	if (dev->queue_num != 1)
-		offered |= VU_BIT(VU_PF_MQ);
 	if (dev->config_bytes)
 		offered |= VU_BIT(VU_PF_CONFIG);
 	if (dev->ops->save_state && dev->ops->load_state)
@@ -128,7 +125,9 @@ int vu_set_protocol_features(struct vu_session *s, struct vu_msg *msg, struct vu
 int vu_get_queue_num(struct vu_session *s, struct vu_msg *msg UNUSED, struct vu_ring *ring UNUSED,
 		     struct vu_msg *reply)
 {
-	return reply_u64(reply, s->dev->queue_num ? s->dev->queue_num : s->num_rings);
+	bool in_pairs = s->dev->pairs && s->protocol_features & VU_BIT(VU_PF_RARP);
+
+	return reply_u64(reply, in_pairs ? s->dev->pairs : s->num_rings);
 }
 
 int vu_check_mem_table(struct vu_session *s, const struct vu_msg *msg, struct vu_ring *ring UNUSED)

@@ -53,15 +53,16 @@ struct sandbox_filter {
 };
 
 /*
- * sandbox_drop_privileges - no capability is left, but those of @keep (1 << CAP_...) that were there,
- * and no program can give one back. Capabilities are a thread's own, so this comes before the first
- * thread, or is followed by sandbox_drop_in_threads(). Return: 0 or -errno.
+ * sandbox_drop_privileges - no capability is left, but those of @keep (1 << CAP_...) that were
+ * there, and no program can give one back. Capabilities are a thread's own, so this comes before
+ * the first thread, or is followed by sandbox_drop_in_threads(). Return: 0 or -errno.
  */
 int sandbox_drop_privileges(uint64_t keep);
 
 /*
- * sandbox_drop_in_threads - no thread but the caller's has a capability any more, whoever started it.
- * Each drops its own in a handler of SIGRTMAX, and what the kernel then says of each is looked at.
+ * sandbox_drop_in_threads - no thread but the caller's has a capability any more, whoever started
+ * it. Each drops its own in a handler of SIGRTMAX, and what the kernel then says of each is
+ * looked at.
  * Return: 0, -ETIMEDOUT: one of them has blocked the signal, or -errno of opening /proc/self/task.
  */
 int sandbox_drop_in_threads(void);

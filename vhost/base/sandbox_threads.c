@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * sandbox_threads.c - see sandbox.h: the capabilities of threads that are there already, a library's
- * say. Layer L0; the caller's thread, before the system call filter, and the handler on every other.
+ * sandbox_threads.c - see sandbox.h: the capabilities of threads that are there already, a
+ * library's say. Layer L0; the caller's thread, before the system call filter, and the handler on
+ * every other.
  */
 #include "vhost/base/sandbox.h"
 

@@ -33,7 +33,7 @@ struct daemon {
 	const char *program; /* "ringside-blk" */
 	const struct daemon_options *opt;
 	struct loop *loop;
-	uint64_t keep_capabilities; /* 1 << CAP_...: the control thread's in the sandbox, else none */
+	uint64_t keep_capabilities; /* 1 << CAP_...: the control thread's in the sandbox */
 	/*
 	 * Of a program whose devices come and go at run time, which closes them itself; set after
 	 * daemon_begin(). NULL: a signal closes all devices, and the last one ends the program.

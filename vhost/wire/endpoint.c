@@ -210,7 +210,7 @@ void endpoint_start(struct endpoint *ep)
 
 void endpoint_resume(struct endpoint *ep)
 {
-	if (!ep->resting)
+	if (!ep->resting || !ep->loop)
 		return;
 	ep->resting = false;
 	switch (ep->kind) {

@@ -69,7 +69,8 @@ int endpoint_use_broker(struct endpoint *ep, struct broker *broker);
 /* endpoint_start - begin to hand out connections, from the loop. on_connect must be set. */
 void endpoint_start(struct endpoint *ep);
 
-/* endpoint_resume - the connection handed out is over; look for the next. */
+/* endpoint_resume - the connection handed out is over; look for the next. Harmless on an endpoint that
+ * is closed. */
 void endpoint_resume(struct endpoint *ep);
 
 /* endpoint_close - stop, close, and remove the socket file if it is still ours (a broker does so

@@ -33,9 +33,7 @@ class Balloon(blk_backend.Program):
     def restart(self):
         """Killed as by a crash, and started again; the guest's VMM finds it by itself."""
         self.kill()
-        # Its broker outlives it by a moment, to remove them; the next one makes them anew.
-        while any(Path(path).exists() for path in self.sockets()):
-            time.sleep(0.02)
+        self.await_broker()
         self.start()
 
     def guest(self):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The inner half of ./demo, on the host or in L1: one stock Debian guest on ringside-vmm with a disk and
-a balloon, a line per step, two tables at the end. demo.py starts it."""
+"""The inner half of ./demo, on the host or in L1: one stock Debian guest on ringside-vmm with a disk,
+a balloon and a network, a line per step, two tables at the end. demo.py starts it."""
 
+import contextlib
 import hashlib
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import blk_backend
 import guest
 import kit
 import l2
+import net_daemon
+import netns
 import stock_kernel
 from balloon_daemon import Balloon, guest_memory, resident_bytes
 from blk_backend import Daemon, Image
@@ -33,6 +36,7 @@ STEPS = {
     "write": "guest: write a file and hash it",
     "verify": "guest: random I/O, each block checked (fio crc32c)",
     "fsck": "guest: check the file system (e2fsck)",
+    "network": "guest: send to a TAP device of the host's, and receive (iperf3)",
     "use": f"guest: use {USED_MIB} MiB of memory, and free it",
     "use again": f"guest: use {USED_MIB} MiB again",
 }
@@ -111,6 +115,26 @@ def host_checks(image, outcome):
     return fsck.returncode == 0, digest == outcome.values.get("pattern-sha256")
 
 
+@contextlib.contextmanager
+def network(directory):
+    """Yields (ringside-vmm's options for it, why there is none or None)."""
+    lacking = (netns.lacking() if net_daemon.program().exists()
+               else "ringside-net was not built")
+    if lacking:
+        yield [], lacking
+        return
+    with net_daemon.host_end(directory) as net:
+        yield [f"--vhost-user-net=socket={net.socket()}"], None
+
+
+def network_text(outcome, lacking):
+    if lacking:
+        return lacking
+    out, back = (float(outcome.values.get(f"rate-network-{way}") or 0) / 1000
+                 for way in ("out", "in"))
+    return f"ringside-net, {out:.0f} Mbit/s from the guest, {back:.0f} to it"
+
+
 def table(rows):
     width = max(len(name) for name, _ in rows)
     print()
@@ -128,14 +152,17 @@ def show(progress, directory):
     with open(image.path, "wb") as file:
         file.truncate(DISK_MIB * MIB)
     tools = Image(parts.tools, read_only=True, serial="tools")
-    script = l2.script("demo", used_mib=USED_MIB)
-    progress.step("start ringside-blk and ringside-balloon")
+    progress.step("start ringside-blk, ringside-balloon and ringside-net")
     with Daemon([image, tools], directory) as disks, \
-            Balloon(directory, "--free-page-reporting=off") as balloon:
+            Balloon(directory, "--free-page-reporting=off") as balloon, \
+            network(directory) as (net_options, lacking):
+        host_address = "" if lacking else net_daemon.HOST
+        script = l2.script("demo", used_mib=USED_MIB, network=host_address)
         host = Host(progress, balloon)
         machine = l2.Machine(parts.kernels["amd64"], [image, tools], pvh=True,
                              memory_mib=MEMORY_MIB,
-                             options=[f"--vhost-user-balloon=socket={balloon.socket}"])
+                             options=[f"--vhost-user-balloon=socket={balloon.socket}",
+                                      *net_options])
         progress.step("boot Debian's kernel on ringside-vmm")
         outcome = l2.boot(machine, script, directory, timeout=GUEST_SECONDS, progress=host.line,
                           started=host.started)
@@ -146,7 +173,9 @@ def show(progress, directory):
     progress.end()
 
     passed = {name: result[0] for name, result in outcome.results.items()}
-    guest_ok = outcome.reason is None and all(map(passed.get, guest.promised(script)))
+    promised = [name for name in guest.promised(script)
+                if not (lacking and name.startswith("network-"))]
+    guest_ok = outcome.reason is None and all(map(passed.get, promised))
     host.chart()
     table([
         ("guest", f"Linux {outcome.values.get('kernel')} on ringside-vmm"),
@@ -154,6 +183,7 @@ def show(progress, directory):
         ("random I/O verified", yes(passed.get("verify"))),
         ("file system clean", f"guest {yes(passed.get('fsck'))}, host {yes(clean)}"),
         ("file read back on the host", yes(same)),
+        ("network", network_text(outcome, lacking)),
         ("balloon", f"ringside-balloon, {balloon_seen['reclaimed_bytes'] // MIB} MiB given back "
                     f"to the host"),
         ("memory left and returned", yes(host.returned())),

@@ -15,9 +15,9 @@ from pathlib import Path
 import stock_kernel
 
 FLAVOURS = ("amd64", "cloud-amd64")
-MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon", "button", "evdev",
+MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon", "8021q", "button", "evdev",
            "crc32c_generic", "crc32c_intel", "ext4")
-TOOLS = (*stock_kernel.TOOLS, "lscpu")
+TOOLS = (*stock_kernel.TOOLS, "lscpu", "ethtool", "iperf3")
 TOOLS_MIB = 128
 VARIABLE = "RINGSIDE_KIT"  # through which L1's programs get it
 

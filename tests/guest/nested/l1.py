@@ -30,7 +30,7 @@ SILENCE_SECONDS = 60  # the agent speaks every 5 s
 ICOUNT_SILENCE_SECONDS = 240  # of L1's clock, which is the slower the more L1 has to do
 NODE_MIB = 1792  # of memory in each of two NUMA nodes
 MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console", "kvm_amd", "tun",
-           "veth", "loop")
+           "veth", "loop", "8021q")
 # By its family no K8: there Linux looks for an AGP bridge on 256 buses that may be, twice.
 CPU = "max,family=25,model=1"
 ICOUNT = ("-icount", "shift=1,sleep=on")

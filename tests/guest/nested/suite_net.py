@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""In L1: a stock Debian guest with a network device of DPDK's testpmd."""
+"""In L1: a stock Debian guest with a network device of ringside-net, or of DPDK's testpmd."""
 
 import contextlib
 import re
@@ -9,8 +9,10 @@ from pathlib import Path
 import blk_backend
 import guest
 import l2
+import net_daemon
 import stock_kernel
-from blk_report import report_boot, tap
+from blk_backend import Daemon, Image
+from blk_report import report_boot, report_daemon, tap
 
 MAC = "52:54:00:12:34:56"
 START_SECONDS = 60
@@ -73,3 +75,42 @@ def net_reference(kit, directory):
     net_guest(kit, directory, "net on QEMU", l2.qemu, 1, lambda path: [
         "-chardev", f"socket,id=net,path={path}", "-netdev", "vhost-user,id=net,chardev=net",
         "-device", f"virtio-net-pci,netdev=net,mac={MAC}"])
+
+
+def report_queues(name, net):
+    """Both pairs carried frames, both ways, and the control queue was ours."""
+    queues = net.port("guest")["queues"]
+    pairs = [queue["frames"] for queue in queues if queue["role"] != "control"]
+    tap.result(f"{name}: both pairs were used", len(pairs) == 4 and all(pairs), pairs)
+    tap.result(f"{name}: the daemon has the control queue",
+               any(queue["role"] == "control" for queue in queues), queues)
+
+
+def ringside_net(kit, directory):
+    name = "ringside-net"
+    if not net_daemon.program().exists():
+        tap.skip(name, "it was not built")
+        return
+    tools = Image(kit.tools, read_only=True, serial="tools")
+    script = l2.script("net-ringside", host=net_daemon.HOST, vlan=net_daemon.VLAN,
+                       vlan_host=net_daemon.VLAN_HOST)
+    with Daemon([tools], directory), \
+            net_daemon.host_end(directory, guest_keys=",queues=2") as net:
+        net_daemon.add_vlan(net.namespace)
+
+        def progress(line):
+            if line != "STEP restart":
+                return None
+            report_queues(name, net)
+            net.restart()
+            return "done"
+
+        machine = l2.Machine(kit.kernels["amd64"], [tools], pvh=True, cpus=2, options=[
+            f"--vhost-user-net=socket={net.socket()},mac={MAC},queues=2"])
+        outcome = l2.boot(machine, script, directory, progress=progress)
+        report_boot(name, script, outcome)
+        rates = {word: rate for word, rate in outcome.values.items() if word.startswith("rate-")}
+        tap.note(f"{name}, Kbit/s: {rates}")
+        drops = net.unexpected_drops()
+        tap.result(f"{name}: no frame is dropped for no reason", not drops, drops)
+        report_daemon(name, net)

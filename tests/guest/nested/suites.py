@@ -21,7 +21,7 @@ from blk_report import tap
 
 SUITES = {test.__name__: test for test in (
     suite_blk.daily, suite_blk.packed, suite_blk.sockets, suite_blk.large, suite_blk.reference,
-    suite_blk.matrix, suite_net.net, suite_net.net_reference,
+    suite_blk.matrix, suite_net.net, suite_net.net_reference, suite_net.ringside_net,
     suite_balloon.balloon, suite_balloon.balloon_large_pages, suite_balloon.balloon_matrix)}
 
 

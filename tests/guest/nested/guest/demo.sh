@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What ./demo does inside the guest. After each STEP of the balloon's the host does its part and types
-# a line. It sets used_mib.
+# a line. It sets used_mib, and network: the address at the other end of one, or nothing.
 
 host() {
     step "$1"
@@ -24,6 +24,15 @@ check verify verified_fio /mnt 1 1M
 step "fsck"
 umount /mnt
 check fsck e2fsck -fn /dev/vda
+
+if [ -n "$network" ]; then
+    step "network"
+    ip address add 192.0.2.2/24 dev eth0
+    ip link set eth0 up
+    check network-ping ping -c 3 -i 0.1 -W 20 "$network"
+    check network-out carries "$network" -t 2
+    check network-in carries "$network" -t 2 -R
+fi
 
 step "use"
 use_memory

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# One of two guests at a switch: the one that is called.
+
+ip address add 192.0.2.3/24 dev eth0
+ip link set eth0 up
+ip link add link eth0 name vlan type vlan id 7
+ip address add 192.0.7.3/24 dev vlan
+ip link set vlan up
+check serve iperf3 -s -D
+# It ends with either end of the connection, and what it has to send does not.
+tail -f /dev/null | nc -l -p 5000 >/tmp/data &
+receiver=$!
+step "serving"
+read -r _
+wait "$receiver"
+value sha256 "$(sha256sum /tmp/data | cut -d' ' -f1)"
