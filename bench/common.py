@@ -56,3 +56,13 @@ def machine():
         "cpu": cpu, "cpus": os.cpu_count(), "memory_gib": round(memory, 1),
         "kernel": platform.release(), "load": os.getloadavg()[0],
     }
+
+
+def cpu_ns(pid):
+    """CPU time of all threads so far, in ns."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as stat:
+                total += int(stat.read().split()[0])
+    return total

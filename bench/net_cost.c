@@ -40,18 +40,18 @@ static struct side sender, receiver;
 static struct net_topology topology = {.num_ids = 2};
 
 /* What an lcore does to take a burst from a guest, and to give the chains back. */
-static __attribute__((noipa)) unsigned take_pass(struct net_lcore *lcore)
+static __attribute__((noinline)) unsigned take_pass(struct net_lcore *lcore)
 {
 	return net_tx_take(lcore->tx_queues[0]);
 }
 
-static __attribute__((noipa)) void give_back_pass(struct net_lcore *lcore)
+static __attribute__((noinline)) void give_back_pass(struct net_lcore *lcore)
 {
 	net_tx_give_back(lcore->tx_queues[0]);
 }
 
 /* And to give it to the other guest. */
-static __attribute__((noipa)) void deliver_pass(struct net_lcore *lcore)
+static __attribute__((noinline)) void deliver_pass(struct net_lcore *lcore)
 {
 	net_flush(lcore);
 }

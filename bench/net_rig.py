@@ -174,10 +174,3 @@ class Rig:
                 raise Failed(f"{driver}: virtio_user takes {about['paths']}, not {path!r}")
             time.sleep(SETTLE_SECONDS)
             yield guest, about
-
-
-def cpu_seconds(pid):
-    """Of a process and all its threads, so far."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        user, system = stat.read().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

@@ -160,8 +160,9 @@ int net_guest_pick(const struct net_guest *guest, const struct net_guest_config 
 		net_rss_hash(frame, rss);
 	if (rss->steer) {
 		const struct net_frame_meta *meta = net_meta(frame);
-		unsigned pair = meta->hash_type ? rss->table[meta->hash & (rss->num_entries - 1u)]
-						: rss->unclassified;
+		bool hashed = rss->types && meta->hash_type;
+		unsigned pair = hashed ? rss->table[meta->hash & (rss->num_entries - 1u)]
+				       : rss->unclassified;
 
 		if (all & BIT(pair))
 			return (int)pair;

@@ -37,11 +37,23 @@ static inline bool nothing_to_tell(struct rte_mbuf *frame)
 	return !flags_and_type;
 }
 
+static void make_header(const struct net_guest_queue *queue, struct rte_mbuf *frame,
+			struct virtio_net_hdr_v1_hash *hdr)
+{
+	const struct net_guest_config *config =
+		__atomic_load_n(&queue->guest->config, __ATOMIC_ACQUIRE);
+
+	/* What is there then was made for another guest, or never (net_guest_pick()). */
+	if (!config->rss.types)
+		net_meta(frame)->hash_type = VIRTIO_NET_HASH_REPORT_NONE;
+	net_offload_header(frame, queue->features, hdr);
+}
+
 static void put_header(const struct net_guest_queue *queue, struct rte_mbuf *frame, uint8_t *to)
 {
 	struct virtio_net_hdr_v1_hash hdr;
 
-	net_offload_header(frame, queue->features, &hdr);
+	make_header(queue, frame, &hdr);
 	memcpy(to, &hdr, queue->header_bytes);
 }
 
@@ -211,7 +223,7 @@ static void put(struct net_guest_queue *queue, struct room *room, struct rte_mbu
 	uint32_t n;
 	unsigned i;
 
-	net_offload_header(frame, queue->features, &hdr);
+	make_header(queue, frame, &hdr);
 	hdr.hdr.num_buffers = htole16((uint16_t)room->num_chains);
 	room->at = queue->iovs;
 	room->offset = 0;

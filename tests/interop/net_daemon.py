@@ -106,7 +106,8 @@ def host_end(directory, **net_options):
         stack.callback(namespace.end)
         make_device(namespace, net_options.get("mtu", 1500))
         net = stack.enter_context(Net(directory, namespace, **net_options))
-        for command in ((stock_kernel.find_tool("iperf3"), "-s"), (sys.executable, "-c", ECHO, HOST, str(ECHO_BYTES))):
+        for command in ((stock_kernel.find_tool("iperf3"), "-s"),
+                        (sys.executable, "-c", ECHO, HOST, str(ECHO_BYTES))):
             process = guest.spawn(namespace.command(*command),
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             stack.callback(guest.stop, process)

@@ -272,9 +272,23 @@ START_TEST(h37_a_frame_in_crumbs_is_bounded)
 }
 END_TEST
 
-/* The hash report: 20 bytes of header. */
+/* mark_mbufs - as if every one had carried a frame that was hashed. */
+static void mark_mbufs(void)
+{
+	struct rte_mbuf *mbufs[RIG_MBUFS];
+
+	ck_assert_int_eq(rte_pktmbuf_alloc_bulk(rig_lcore->pool, mbufs, RIG_MBUFS), 0);
+	for (unsigned i = 0; i < RIG_MBUFS; i++) {
+		net_meta(mbufs[i])->hash_type = VIRTIO_NET_HASH_REPORT_TCPv4;
+		net_meta(mbufs[i])->hash = 0xabcdef;
+	}
+	rte_pktmbuf_free_bulk(mbufs, RIG_MBUFS);
+}
+
+/* The hash report: 20 bytes of header. No hash was asked for, and none is told. */
 START_TEST(a_longer_header_is_left_room_for)
 {
+	static const uint8_t no_hash[8] = {0};
 	struct rig_options o = mergeable_variant(_i);
 	struct fe_used used[2];
 	const uint8_t *sent;
@@ -283,6 +297,7 @@ START_TEST(a_longer_header_is_left_room_for)
 
 	o.features |= VU_BIT(VIRTIO_NET_F_HASH_REPORT);
 	rig_open(&o);
+	mark_mbufs();
 	at = rig_alloc(a, 20 + 64);
 	memset(at.host, 0, 20);
 	rig_fill(at.host + 20, 64, 1);
@@ -295,6 +310,7 @@ START_TEST(a_longer_header_is_left_room_for)
 	ck_assert_uint_eq(used[0].len, 84);
 	ck_assert_mem_eq(at.host + 20, sent, 64);
 	ck_assert_uint_eq(at.host[10], 1);
+	ck_assert_mem_eq(at.host + 12, no_hash, sizeof(no_hash));
 }
 END_TEST
 

@@ -105,6 +105,8 @@ START_TEST(h28_a_head_outside_the_ring_breaks_it)
 
 	open_ring(_i);
 	offer(3, GPA_DATA, 64, 0);
+	/* There is what looks like a descriptor. */
+	r.vq.desc[RIG_SIZE + 5] = (struct vring_desc){GPA_DATA, 64, 0, 0};
 	if (_i)
 		((struct vring_packed_desc *)r.setup.desc)[1].id = RIG_SIZE + 5;
 	else

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The inner half of ./demo, on the host or in L1: one stock Debian guest on ringside-vmm with a disk,
-a balloon and a network, a line per step, two tables at the end. demo.py starts it."""
+"""The inner half of ./demo, on the host or in L1: one stock Debian guest on ringside-vmm with a
+disk, a balloon and a network, a line per step, two tables at the end. demo.py starts it."""
 
 import contextlib
 import hashlib
@@ -36,7 +36,7 @@ STEPS = {
     "write": "guest: write a file and hash it",
     "verify": "guest: random I/O, each block checked (fio crc32c)",
     "fsck": "guest: check the file system (e2fsck)",
-    "network": "guest: send to a TAP device of the host's, and receive (iperf3)",
+    "network": "guest: send to a TAP device, and receive (iperf3)",
     "use": f"guest: use {USED_MIB} MiB of memory, and free it",
     "use again": f"guest: use {USED_MIB} MiB again",
 }

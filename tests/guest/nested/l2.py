@@ -5,6 +5,7 @@ What an L2 runs is a script as in tests/interop, with guest/tools.sh before it; 
 second initramfs behind the first. guest.watch() looks after the run.
 """
 
+import os
 import re
 import stat
 import sys
@@ -95,13 +96,27 @@ def with_script(initramfs, text, path, programs=()):
     return path
 
 
-def boot(machine, text, directory, vmm=ringside, programs=(), **watching):
-    """Runs a script in a fresh L2, and once more if it hangs (see guest.watch_twice).
-    Return: its Outcome."""
+def blank(disks):
+    """Makes those that a guest may write what they were for the first: all zeroes."""
+    for disk in disks:
+        if not disk.read_only:
+            size = os.path.getsize(disk.path)
+            os.truncate(disk.path, 0)
+            os.truncate(disk.path, size)
+
+
+def boot(machine, text, directory, vmm=ringside, programs=(), again=None, **watching):
+    """Runs a script in a fresh L2, and once more, with blank disks, if it hangs (see
+    guest.watch_twice). Return: its Outcome."""
+    def anew():
+        blank(machine.disks)
+        if again:
+            again()
+
     initrd = with_script(machine.kernel.initramfs, text, directory / "initrd", programs)
     command = vmm(machine, initrd, directory / CONTROL)
-    watching = {"again": None, "timeout": TIMEOUT, "silence": SILENCE_SECONDS, **watching}
-    return guest.watch_twice(command, **watching)
+    watching = {"timeout": TIMEOUT, "silence": SILENCE_SECONDS, **watching}
+    return guest.watch_twice(command, anew, **watching)
 
 
 # ---- L1's memory -------------------------------------------------------------------------

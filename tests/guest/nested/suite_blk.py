@@ -17,13 +17,22 @@ PAUSE_SECONDS = 1.0
 
 
 class Trouble:
-    """The host's half of trouble.sh: pauses the machine, kills the daemon."""
+    """The host's half of trouble.sh: pauses the machine, kills the daemon. What it notes is of the
+    guest that ran last."""
 
     def __init__(self, daemon, control):
         self.daemon = daemon
         self.control = control
+        self.forget()
+
+    def forget(self):
         self.kills = 0
         self.problem = None
+
+    def again(self):
+        """The guest hung."""
+        tap.note(f"hung; until then: daemon killed {self.kills} times, {self.problem}")
+        self.forget()
 
     def progress(self, line):
         """Return: what tells the guest that it is over."""
@@ -96,7 +105,8 @@ def daily(kit, directory):
         machine = l2.Machine(kit.kernels["amd64"], images, pvh=True, cpus=2,
                              smp=",sockets=1,cores=2,threads=1")
         trouble = Trouble(daemon, directory / l2.CONTROL)
-        outcome = l2.boot(machine, script, directory, reboots=1, progress=trouble.progress)
+        outcome = l2.boot(machine, script, directory, reboots=1, progress=trouble.progress,
+                          again=trouble.again)
         tap.result(f"{name}: paused and resumed, daemon killed {KILLS} times",
                    trouble.problem is None and trouble.kills == KILLS, trouble.problem)
         tap.note(f"{name}: verified {outcome.values.get('verified')} (passes, KiB) "

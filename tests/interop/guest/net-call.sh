@@ -5,7 +5,7 @@ peer=192.0.2.3
 
 sizes() { step "$1"; read -r _; }
 
-send_data() { nc "$peer" 5000 </tmp/data; }
+send_data() { timeout 15 nc "$peer" 5000 </tmp/data; }
 
 head -c "$echo_bytes" /dev/urandom >/tmp/data
 value sha256 "$(sha256sum /tmp/data | cut -d' ' -f1)"

@@ -7,8 +7,9 @@ ip link add link eth0 name vlan type vlan id 7
 ip address add 192.0.7.3/24 dev vlan
 ip link set vlan up
 check serve iperf3 -s -D
-# It ends with either end of the connection, and what it has to send does not.
-tail -f /dev/null | nc -l -p 5000 >/tmp/data &
+# It ends with what it has to send, too, so that does not end.
+mkfifo /tmp/nothing
+nc -l -p 5000 <>/tmp/nothing >/tmp/data &
 receiver=$!
 step "serving"
 read -r _

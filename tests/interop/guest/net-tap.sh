@@ -6,7 +6,7 @@ sizes() { step "$1"; read -r _; }
 
 # Data comes back as it went.
 echoed() {
-    nc "$host" 5000 </tmp/data >/tmp/back
+    timeout 15 nc "$host" 5000 </tmp/data >/tmp/back
     cmp /tmp/data /tmp/back
 }
 
