@@ -56,8 +56,8 @@ def _ipv6(flow, size, rng):
 
 
 def frame(number, size, source, destination, rng):
-    """One frame of @size bytes without its FCS: mostly UDP over IPv4, some of it in a VLAN, some over
-    IPv6, and some that is no IP."""
+    """One frame of @size bytes without its FCS: mostly UDP over IPv4, some of it in a VLAN, some
+    over IPv6, and some that is no IP."""
     flow, kind = number % FLOWS, number // FLOWS % KINDS
     size = max(size, SMALLEST.get(kind, 0))
     head = destination + source

@@ -19,8 +19,8 @@ TESTPMD = "dpdk-testpmd"
 FRONTENDS = ("one", "two")
 MACS = {"one": bytes.fromhex("020000000001"), "two": bytes.fromhex("020000000002")}
 RING_SIZE = 1024
-# In flight are never more frames than a ring's worth of those sent and two bursts: so a receive ring
-# with all its buffers does not overflow, and a frame that is lost is somebody's fault.
+# In flight are never more frames than this and two bursts: so a receive ring with all its buffers
+# does not overflow, and a frame that is lost is somebody's fault.
 TX_RING_SIZE = 256
 TIMEOUT_SECONDS = 30
 LINK_STEP_SECONDS = 0.02

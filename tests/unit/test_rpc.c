@@ -709,7 +709,7 @@ START_TEST(an_fd_goes_to_the_request_it_came_with)
 	ck_assert_str_eq(get(sock), RESULT("null"));
 	ck_assert_str_eq(get(sock), RESULT("\"-1 -1\""));
 	put_with(sock, "{", 1, 7); /* before the rest of it */
-	put(sock, TAKE "\n" + 1);
+	put(sock, &(TAKE "\n")[1]);
 	ck_assert_str_eq(get(sock), RESULT("\"7 -1\""));
 	expect_fds(before);
 	close(sock);
