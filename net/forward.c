@@ -187,6 +187,8 @@ void net_forward(struct net_lcore *lcore, struct net_port *from, struct rte_mbuf
 		return;
 	}
 	to = other_end(lcore->topology, from);
+	if (unlikely(!n))
+		return; /* none passed */
 	if (likely(to))
 		net_stage_frames(lcore, to, frames, n);
 	else

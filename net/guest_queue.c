@@ -41,7 +41,8 @@ void net_guest_queue_tell(struct net_guest_queue *queue, const struct net_coales
 	}
 	queue->held_ticks = clock_ns_to_ticks((uint64_t)coalesce->max_us * 1000);
 	queue->held_frames += frames;
-	if (queue->held_frames >= coalesce->max_frames)
+	/* More than the ring holds would never come: the driver waits for what is held back. */
+	if (queue->held_frames >= min_of(coalesce->max_frames, (uint32_t)queue->vq->size))
 		tell(queue);
 }
 
@@ -166,6 +167,7 @@ int net_guest_queue_start(struct net_lcore *lcore, struct net_guest *guest, stru
 	queue->features = features;
 	queue->header_bytes = header_bytes(features);
 	queue->transmit = vq->index & 1;
+	vq->reads_only = queue->transmit;
 	queue->mergeable = features & BIT(VIRTIO_NET_F_MRG_RXBUF);
 	queue->iovs = calloc(NET_QUEUE_IOVS, sizeof(queue->iovs[0]));
 	queue->pieces = calloc(vq->size, sizeof(queue->pieces[0]));

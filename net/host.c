@@ -248,6 +248,8 @@ void net_host_detach(struct net_host *host)
 {
 	if (host->gone)
 		return; /* done when that was seen */
+	/* Once: mail that is under way cannot be posted again, nor may any come after the grace. */
+	host->gone = true;
 	for (unsigned i = 0; i < host->num_rx; i++)
 		net_lcore_post(host->rx[i].lcore, &host->rx[i].detach_mail, detach);
 }

@@ -62,7 +62,7 @@ struct net_host {
 	struct loop *loop;
 	struct loop_timer link_timer;
 	struct mail link_mail; /* the device says its link changed */
-	bool gone; /* the interface was deleted */
+	bool gone; /* the interface was deleted, or the port is; lcores have been told */
 	bool oversized; /* net_tap does not know of an MTU above 1504 (host_io.c) */
 	char interface[16]; /* the kernel's name for it; "": none */
 	int interface_fd; /* a socket, to ask the kernel of the interface */

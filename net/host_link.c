@@ -40,10 +40,8 @@ static const char *interface_trouble(struct net_host *host)
 {
 	struct ifreq request = {0};
 
-	if (interface_is_gone(host, &request)) {
+	if (interface_is_gone(host, &request))
 		net_host_detach(host);
-		host->gone = true;
-	}
 	if (host->gone)
 		return "interface deleted";
 	memcpy(request.ifr_name, host->interface, sizeof(request.ifr_name));

@@ -306,6 +306,9 @@ static void grace_next(struct mail *mail)
 {
 	struct net_grace *grace = container_of(mail, struct net_grace, mail);
 
+	/* Mail behind this one has what a new pass would have, not what began before the mail. */
+	if (grace->next)
+		begin(&net_lcores[grace->next - 1]);
 	if (grace->next < net_num_lcores)
 		net_lcore_post(&net_lcores[grace->next++], mail, grace_next);
 	else

@@ -36,10 +36,12 @@ static void nap_ms(unsigned ms)
 /* set_up - two guests, the second on the lcore behind the first; they run. */
 static void set_up(const struct rig_options *o, unsigned second)
 {
+	static struct net_topology topologies[RIG_GUESTS / 2];
 	struct net_topology *topology;
 	static unsigned used;
 
 	rig_check(used + 2 <= RIG_GUESTS);
+	topology = &topologies[used / 2];
 	rig_sender = a = &rig_guests[used++];
 	b = &rig_guests[used++];
 	rig_lcore = &net_lcores[0];
@@ -47,7 +49,6 @@ static void set_up(const struct rig_options *o, unsigned second)
 	rig_lcore = &net_lcores[second];
 	rig_make_guest(b, 1, o);
 	b->guest.first_lcore = second;
-	topology = calloc(1, sizeof(*topology));
 	topology->num_ids = 2;
 	topology->ports[0] = &a->guest.port;
 	topology->ports[1] = &b->guest.port;
@@ -177,6 +178,60 @@ START_TEST(a_grace_ends_though_all_sleep)
 }
 END_TEST
 
+/* Mails of one batch: what is put in place after the lcore began its pass, a grace, and mail that
+ * comes later. */
+static struct net_topology later_ports;
+static const struct net_topology *seen_after_grace;
+static bool at_gate, gate_open, later_over;
+
+static void wait_at_gate(struct mail *mail)
+{
+	(void)mail;
+	__atomic_store_n(&at_gate, true, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&gate_open, __ATOMIC_ACQUIRE))
+		nap_ms(1);
+}
+
+static void replace_ports(struct mail *mail)
+{
+	(void)mail;
+	net_set_topology(&later_ports);
+}
+
+static void see_ports(struct mail *mail)
+{
+	(void)mail;
+	seen_after_grace = net_lcores[0].topology;
+	__atomic_store_n(&later_over, true, __ATOMIC_RELEASE);
+}
+
+static void quit_loop(struct net_grace *grace)
+{
+	(void)grace;
+	loop_quit(loop);
+}
+
+START_TEST(mail_behind_a_grace_does_not_see_what_it_waited_for)
+{
+	struct mail gate = {0}, replace = {0}, see = {0};
+	struct net_grace grace;
+
+	ck_assert_int_eq(loop_create(&loop), 0);
+	net_lcore_post(&net_lcores[0], &gate, wait_at_gate);
+	while (!__atomic_load_n(&at_gate, __ATOMIC_ACQUIRE))
+		nap_ms(1);
+	net_lcore_post(&net_lcores[0], &replace, replace_ports);
+	net_grace(loop, &grace, quit_loop);
+	net_lcore_post(&net_lcores[0], &see, see_ports);
+	__atomic_store_n(&gate_open, true, __ATOMIC_RELEASE);
+	ck_assert_int_eq(loop_run(loop), 0);
+	for (unsigned i = 0; i < LOST_MS && !__atomic_load_n(&later_over, __ATOMIC_ACQUIRE); i++)
+		nap_ms(1);
+	ck_assert_ptr_eq(seen_after_grace, &later_ports);
+	loop_destroy(loop);
+}
+END_TEST
+
 static unsigned mail_ran;
 
 static void count_mail(struct mail *mail)
@@ -247,6 +302,7 @@ int main(void)
 	tcase_add_test(tc, idle_lcores_use_no_processor_time);
 	tcase_add_test(tc, a_grace_ends_though_all_sleep);
 	tcase_add_test(tc, mail_is_run_whether_an_lcore_polls_or_sleeps);
+	tcase_add_test(tc, mail_behind_a_grace_does_not_see_what_it_waited_for);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, still);
 	runner = srunner_create(s);

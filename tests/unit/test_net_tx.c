@@ -198,6 +198,33 @@ START_TEST(h36_writable_buffers_are_no_frame)
 }
 END_TEST
 
+/* DPDK's driver marks the header in an indirect table of a packed ring as to be written. */
+START_TEST(a_header_marked_writable_in_an_indirect_table_is_read)
+{
+	const struct rig_options o = {.packed = true, .indirect = 4};
+	struct vring_packed_desc *table;
+	struct fe_buf bufs[2];
+	struct fe_mem at, from;
+	int head;
+
+	rig_open(&o);
+	at = rig_offer(b, 1, 512);
+	from = rig_alloc(a, HEADER + 64);
+	memset(from.host, 0, HEADER);
+	rig_fill(from.host + HEADER, 64, 1);
+	bufs[0] = (struct fe_buf){from.gpa, HEADER};
+	bufs[1] = (struct fe_buf){from.gpa + HEADER, 64};
+	head = fe_ring_add(&a->ring[TX], bufs, 2, 0);
+	ck_assert_int_ge(head, 0);
+	table = (struct vring_packed_desc *)a->ring[TX].indirect + head * o.indirect;
+	table->flags |= htole16(VRING_DESC_F_WRITE);
+	fe_ring_publish(&a->ring[TX]);
+	ck_assert_uint_eq(rig_pass(), 1);
+	arrived(at.host, from.host + HEADER, 64);
+	returned(1);
+}
+END_TEST
+
 /* 31: good ones before and behind it. */
 START_TEST(h31_an_unmapped_address_costs_one_frame)
 {
@@ -320,6 +347,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_frame_over_the_seam_of_two_regions_arrives, 0, RIG_VARIANTS);
 	tcase_add_loop_test(tc, h43_no_frame_is_dropped_by_name_and_given_back, 0, RIG_VARIANTS);
 	tcase_add_loop_test(tc, h36_writable_buffers_are_no_frame, 0, RIG_VARIANTS);
+	tcase_add_test(tc, a_header_marked_writable_in_an_indirect_table_is_read);
 	tcase_add_loop_test(tc, h31_an_unmapped_address_costs_one_frame, 0, RIG_VARIANTS);
 	tcase_add_loop_test(tc, h44_a_header_that_does_not_fit_is_dropped, 0, RIG_VARIANTS);
 	tcase_add_loop_test(tc, h40_a_pass_takes_a_burst, 0, RIG_VARIANTS);

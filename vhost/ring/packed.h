@@ -131,6 +131,8 @@ static inline void packed_collect_indirect(struct virtqueue *vq, struct vq_desc 
 			return;
 		}
 		desc = packed_load_desc(at);
+		if (vq->reads_only)
+			desc.flags &= (uint16_t)~VRING_DESC_F_WRITE;
 		vq_walk_add(vq, &walk, chain, desc);
 	}
 	vq_walk_end(vq, &walk, chain, desc);

@@ -70,13 +70,20 @@ static int check_setup(const struct vq_setup *setup)
 	return 0;
 }
 
-/* Split: what was used stands in the used ring itself. */
-static int set_split_base(struct virtqueue *vq, uint32_t base)
+/*
+ * Split: what was used stands in the used ring itself. Where chains are used in the order they were
+ * taken in, and nobody keeps track of those in flight, it is also where to go on: a front-end whose
+ * back-end was killed knows no base, and DPDK's virtio_user sends 0.
+ */
+static int set_split_base(struct virtqueue *vq, const struct vq_setup *setup)
 {
-	if (base > UINT16_MAX)
+	bool from_used = setup->uses_in_order && !setup->inflight;
+
+	if (setup->base > UINT16_MAX)
 		return -EINVAL;
-	vq->next_avail = vq->avail_idx = (uint16_t)base;
 	vq->next_used = guest_load16(&vq->used->idx);
+	vq->next_avail = from_used ? vq->next_used : (uint16_t)setup->base;
+	vq->avail_idx = vq->next_avail;
 	vq->published = vq->signalled = vq->next_used;
 	return 0;
 }
@@ -129,7 +136,7 @@ int vq_attach(struct virtqueue *vq, const struct vq_setup *setup)
 	memset(vq->in_flight, 0, vq->size * sizeof(vq->in_flight[0]));
 	vq->num_resubmit = 0;
 	vq->recovered = false;
-	rc = vq->packed ? set_packed_base(vq, setup->base) : set_split_base(vq, setup->base);
+	rc = vq->packed ? set_packed_base(vq, setup->base) : set_split_base(vq, setup);
 	rc = track_attach(vq, setup, rc);
 	vq->in_order = setup->features & (1ull << VIRTIO_F_IN_ORDER) && !vq->track;
 	if (rc)

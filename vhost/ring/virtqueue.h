@@ -132,6 +132,9 @@ struct virtqueue {
 	bool event_idx;
 	bool indirect;
 	bool in_order; /* negotiated, and the device sees to it; nothing is kept track of */
+	bool reads_only; /* set by the device in queue_start: it writes to no buffer, and WRITE in an
+			    indirect table of a packed ring means nothing: DPDK's driver sets it for
+			    the header of a frame it sends */
 	struct vq_track *track; /* NULL: nothing is kept track of */
 	int call_fd;
 	int kick_fd;
@@ -180,8 +183,9 @@ void vq_free(struct virtqueue *vq);
 
 /*
  * vq_attach - set up a stopped queue as @setup says. Control thread.
- * Split: the available index comes from the base, the used index from memory. Packed: both come
- * from the base; front-ends that know only its low half mean that nothing is in flight. With an
+ * Split: the available index comes from the base, the used index from memory; with uses_in_order
+ * both come from memory, since some front-ends forget the base when a back-end dies. Packed: both
+ * come from the base; front-ends that know only its low half mean that nothing is in flight. With an
  * in-flight area that was used before, the base does not count: chains that were taken and not
  * answered are served again, first (vq->num_resubmit), then what was not taken yet.
  * A device that is asked to stop takes the former all the same; see vq_owes().
