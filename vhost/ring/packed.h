@@ -114,6 +114,7 @@ static inline unsigned packed_waiting(const struct virtqueue *vq, unsigned max)
 static inline void packed_collect_indirect(struct virtqueue *vq, struct vq_desc pointer,
 					   struct vq_chain *chain)
 {
+	const uint16_t meant = vq->reads_only ? 0 : VRING_DESC_F_WRITE;
 	struct vq_walk walk = vq_walk_begin(chain);
 	struct vq_desc desc = pointer;
 	struct vq_table table;
@@ -131,8 +132,7 @@ static inline void packed_collect_indirect(struct virtqueue *vq, struct vq_desc 
 			return;
 		}
 		desc = packed_load_desc(at);
-		if (vq->reads_only)
-			desc.flags &= (uint16_t)~VRING_DESC_F_WRITE;
+		desc.flags &= meant;
 		vq_walk_add(vq, &walk, chain, desc);
 	}
 	vq_walk_end(vq, &walk, chain, desc);
