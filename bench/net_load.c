@@ -196,8 +196,8 @@ static int by_size(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	static struct load load;
-	uint64_t cpu, pause_us, requests, i, warm;
-	uint64_t *took;
+	uint64_t cpu, pause_us, requests, i, warm, half, hundredth;
+	uint64_t *took, *measured;
 
 	log_init("net-load");
 	if (argc != 6 || parse_uint(argv[2], 0, CPU_SETSIZE - 1, &cpu) ||
@@ -221,10 +221,12 @@ int main(int argc, char **argv)
 	}
 	warm = requests / 10;
 	requests -= warm;
-	qsort(took + warm, requests, sizeof(*took), by_size);
+	measured = took + warm;
+	qsort(measured, requests, sizeof(*measured), by_size);
+	half = requests / 2;
+	hundredth = requests / 100;
 	printf("{\"median_us\": %.3f, \"p99_us\": %.3f, \"requests\": %llu}\n",
-	       (double)took[warm + requests / 2] / 1e3,
-	       (double)took[warm + requests - 1 - requests / 100] / 1e3,
+	       (double)measured[half] / 1e3, (double)measured[requests - 1 - hundredth] / 1e3,
 	       (unsigned long long)requests);
 	free(took);
 	return 0;

@@ -294,7 +294,7 @@ static void to_guest(struct net_lcore *lcore, struct net_guest *guest,
 /* What a port is, on the way out. */
 struct exit {
 	struct net_port *port;
-	const struct net_guest_config *config; /* of a guest */
+	const struct net_guest_config *config; /* of a guest; NULL: a host's */
 	net_takes takes;
 };
 
@@ -303,7 +303,7 @@ static void leave(struct net_lcore *lcore, const struct exit *e, struct rte_mbuf
 {
 	if (!n)
 		return;
-	if (e->port->kind == NET_HOST)
+	if (!e->config)
 		to_host(lcore, container_of(e->port, struct net_host, port), frames, n);
 	else
 		to_guest(lcore, container_of(e->port, struct net_guest, port), e->config, frames,

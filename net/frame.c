@@ -77,7 +77,7 @@ int net_frame_own(struct rte_mbuf *frame)
 	last->next = tail;
 	frame->nb_segs = (uint16_t)(frame->nb_segs + num);
 	frame->pkt_len += left;
-	for (left -= part; left; left -= part, tail = tail->next) {
+	for (left -= part; tail; left -= part, tail = tail->next) {
 		part = min_of(left, (uint32_t)NET_MBUF_BYTES);
 		take(&rest, rte_pktmbuf_mtod(tail, uint8_t *), part);
 		tail->data_len = (uint16_t)part;

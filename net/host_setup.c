@@ -150,10 +150,9 @@ static int choose_mtu(struct net_host_opening *o)
 		if (ret < 0 && host->driver->is_tap) {
 			ret = set_interface_mtu(host, mtu);
 			host->oversized = ret == 0;
-		} else if (ret == -ENOTSUP && host->driver->any_frame) {
-			ret = 0;
-		} else if (ret < 0 && !host->opt->mtu) {
-			ret = 0; /* it is that already */
+		} else if ((ret == -ENOTSUP && host->driver->any_frame) ||
+			   (ret < 0 && !host->opt->mtu)) {
+			ret = 0; /* none is needed, or it is that already */
 		}
 		if (ret < 0)
 			return net_host_fail_dpdk(o, ret, "setting the MTU");
